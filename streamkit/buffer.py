@@ -1,0 +1,225 @@
+"""The bounded buffer between a source and its encoder: one producer, one consumer."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from streamkit.kind import MAX_BUFFERED_BYTES, Kind
+from streamkit.signal import Signal
+
+__all__ = ["PATIENCE", "Buffer"]
+
+PATIENCE: Final = 0.1
+"""Seconds that a full sliding buffer waits for its consumer before it drops.
+
+Counted from when the consumer last drained, or was woken to: a burst reaches a client that keeps
+up whole, and a client that does not holds the source up once a drain, and never once an element.
+"""
+
+_SIZED: Final = (str, bytes, bytearray, memoryview)
+
+
+class Buffer:
+    """A state machine that waits for nothing itself.
+
+    ::
+
+        open ──end──▶ ended          offer only while open, end once
+          └──abandon──┴──▶ abandoned     from any state, from any thread
+
+    The producer calls ``offer`` and ``end``, the consumer ``drain``, either of them or a third
+    thread ``abandon``. There is no lock: every field is written by one side only, and the methods
+    of a deque are atomic. ``readable`` is notified when there is something to drain or nothing
+    more to come, ``writable`` when a refused ``offer`` may be tried again.
+    """
+
+    __slots__ = (
+        "_abandoned",
+        "_bytes_in",
+        "_bytes_out",
+        "_capacity",
+        "_clock",
+        "_drained",
+        "_drained_at",
+        "_drains",
+        "_dropping_since",
+        "_elements",
+        "_ended",
+        "_lost",
+        "_refused_since",
+        "_slides",
+        "_unsized",
+        "_woken_at",
+        "dropped",
+        "error",
+        "readable",
+        "writable",
+    )
+
+    def __init__(
+        self,
+        kind: Kind,
+        readable: Signal,
+        writable: Signal,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.readable = readable
+        self.writable = writable
+        self._capacity = kind.capacity
+        self._slides = kind.strategy == "sliding"
+        self._clock = clock
+        self._elements: deque[Any] = deque()
+        # Written by the producer. A drain is named by its number in the consumer's count.
+        self.dropped = 0
+        self.error: BaseException | None = None
+        self._ended = False
+        self._bytes_in = 0
+        self._unsized: type[Any] | None = None
+        self._woken_at = 0.0
+        self._refused_since = -1
+        self._dropping_since = -1
+        # Written by the consumer.
+        self._drains = 0
+        self._drained = 0
+        self._drained_at = clock()
+        self._bytes_out = 0
+        # Written by whoever abandons.
+        self._abandoned = False
+        self._lost = 0
+
+    # The producer's side
+
+    def offer(self, element: Any) -> bool:
+        """Take ``element``. False: there is no room for it now, or nobody wants it any more.
+
+        Raises RuntimeError after ``end``.
+        """
+        size = 0
+        # Most streams have elements of one type, which this asks about once.
+        if type(element) is not self._unsized:
+            element, size = self._weigh(element)
+        # A buffer that is no longer open has no capacity.
+        if len(self._elements) >= self._capacity or (size and not self._fits(size)):
+            if not self._make_room(size):
+                return False
+        if size:
+            self._bytes_in += size
+        self._elements.append(element)
+        if self.readable.armed:
+            self._woken_at = self._clock()
+            self.readable.notify()
+        return True
+
+    def patience(self) -> float | None:
+        """Seconds to wait for a drain before a refused element is offered again; None: forever."""
+        if not self._slides:
+            return None
+        return max(0.0, max(self._drained_at, self._woken_at) + PATIENCE - self._clock())
+
+    @property
+    def dropping(self) -> bool:
+        """Whether the producer drops instead of waiting, as it does until the next drain."""
+        return self._dropping_since == self._drains
+
+    def writable_now(self) -> bool:
+        """Whether a refused element may be offered again: there was a drain, or nobody cares."""
+        return self._refused_since != self._drains or self._abandoned
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more elements: the source is over, or failed with ``error``.
+
+        Raises RuntimeError the second time.
+        """
+        if self._ended:
+            raise RuntimeError("the source has ended already")
+        self.error = error
+        self._ended = True
+        self._capacity = 0
+        self.readable.notify()
+
+    def _weigh(self, element: Any) -> tuple[Any, int]:
+        """The element as it is kept, and its bytes: 0 for what is neither bytes nor text."""
+        if not isinstance(element, _SIZED):
+            self._unsized = type(element)
+            return element, 0
+        if isinstance(element, bytearray | memoryview):
+            # Sources reuse such a buffer for their next piece.
+            element = bytes(element)
+        return element, len(element)
+
+    def _fits(self, size: int) -> bool:
+        held = self._bytes_in - self._bytes_out
+        return held + size <= MAX_BUFFERED_BYTES or not self._elements
+
+    def _make_room(self, size: int) -> bool:
+        """Drop the oldest elements, if this is the time to, until another one fits."""
+        drains = self._drains
+        if self._ended:
+            raise RuntimeError("an element was offered after the end of the source")
+        if self._abandoned:
+            return False
+        while len(self._elements) >= self._capacity or not self._fits(size):
+            if self._dropping_since != drains:
+                if not self._slides or self.patience():
+                    self._refused_since = drains
+                    return False
+                self._dropping_since = drains
+            # A drain may come in between and take everything.
+            with suppress(IndexError):
+                self._bytes_in -= _size(self._elements.popleft())
+                self.dropped += 1
+        return True
+
+    # The consumer's side
+
+    def readable_now(self) -> bool:
+        """Whether ``drain`` returns something, or nothing will come any more."""
+        return bool(self._elements) or self._ended or self._abandoned
+
+    @property
+    def ended(self) -> bool:
+        """Whether the source is over. Look *before* a drain: an empty one is then the last."""
+        return self._ended
+
+    @property
+    def abandoned(self) -> bool:
+        return self._abandoned
+
+    def drain(self) -> list[Any]:
+        """Take everything that is ready, oldest first."""
+        self._drains += 1
+        self._drained_at = self._clock()
+        batch = self._take()
+        self._drained += len(batch)
+        if self._bytes_in != self._bytes_out:
+            self._bytes_out += sum(map(_size, batch))
+        self.writable.notify()
+        return batch
+
+    @property
+    def offered(self) -> int:
+        """How many elements ``offer`` took: drained, dropped, abandoned, or still here."""
+        return self._drained + self.dropped + self._lost + len(self._elements)
+
+    def abandon(self) -> None:
+        """The consumer left: let go of all elements and wake both sides. Idempotent."""
+        self._abandoned = True
+        self._capacity = 0
+        self._lost += len(self._take())
+        self.writable.notify()
+        self.readable.notify()
+
+    def _take(self) -> list[Any]:
+        take = self._elements.popleft
+        taken: list[Any] = []
+        # A producer that drops may come first.
+        with suppress(IndexError):
+            for _ in range(len(self._elements)):
+                taken.append(take())
+        return taken
+
+
+def _size(element: Any) -> int:
+    return len(element) if isinstance(element, str | bytes) else 0

@@ -1,0 +1,32 @@
+"""The three kinds of stream, and all that is decided for them."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["DOWNLOAD", "EXPORT", "MAX_BUFFERED_BYTES", "SSE", "Kind"]
+
+MAX_BUFFERED_BYTES: Final = 4 * 1024 * 1024
+"""What a buffer holds of elements that are bytes or text, or one element that is larger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A row of the table: how a stream treats a slow client and a silent source.
+
+    ``capacity`` counts elements. ``strategy`` says what a full buffer does: ``suspend`` lets the
+    source wait, ``sliding`` drops the oldest element. ``heartbeat`` is in seconds. A ``live``
+    stream sends its head at once, the others with their first chunk, so that a source that fails
+    before its first element is still a 500.
+    """
+
+    name: Literal["sse", "download", "export"]
+    capacity: int
+    strategy: Literal["suspend", "sliding"]
+    heartbeat: float | None
+    live: bool
+
+
+# A slow client of a live stream wants the present, not the past; of a file, every byte.
+SSE = Kind("sse", capacity=64, strategy="sliding", heartbeat=30.0, live=True)
+DOWNLOAD = Kind("download", capacity=256, strategy="suspend", heartbeat=None, live=False)
+EXPORT = Kind("export", capacity=128, strategy="suspend", heartbeat=None, live=False)

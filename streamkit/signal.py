@@ -1,0 +1,110 @@
+"""How one side of a buffer waits for the other: as a thread, or as a task of an event loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+__all__ = ["LoopSignal", "Signal", "ThreadSignal", "call_on", "running_loop"]
+
+
+class Signal(Protocol):
+    """One waiter, any number of notifiers in any thread."""
+
+    armed: bool
+    """Whether the waiter is waiting, or about to: what ``notify`` looks at first."""
+
+    def notify(self) -> None:
+        """Wake the waiter if it is waiting; next to nothing otherwise."""
+
+
+# Both classes close the gap between a look and the sleep in the same order: the waiter arms the
+# signal, *then* looks once more; the other side changes the state, *then* looks whether the signal
+# is armed. One of the two sees the other. A wake-up too many is harmless, since all waiting is in
+# a loop around the state itself.
+
+
+class ThreadSignal:
+    """A signal that a thread waits for."""
+
+    __slots__ = ("_token", "armed")
+
+    def __init__(self) -> None:
+        self.armed = False
+        # Held, but for a notification that was not waited for yet. A threading.Event does the same
+        # with a lock for each wait.
+        self._token = threading.Lock()
+        self._token.acquire()
+
+    def notify(self) -> None:
+        if self.armed:
+            self.armed = False
+            # Of two notifiers at once, one finds it released.
+            with suppress(RuntimeError):
+                self._token.release()
+
+    def wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
+        """Return once notified, when ``ready()`` already holds, or after ``timeout`` seconds."""
+        self._token.acquire(blocking=False)
+        self.armed = True
+        if not ready():
+            self._token.acquire(timeout=-1 if timeout is None else timeout)
+        self.armed = False
+
+
+class LoopSignal:
+    """A signal that a task of ``loop`` waits for."""
+
+    __slots__ = ("_loop", "_waiter", "armed")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.armed = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def notify(self) -> None:
+        if not self.armed:
+            return
+        self.armed = False
+        call_on(self._loop, self._wake)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
+        """Return once notified, when ``ready()`` already holds, or after ``timeout`` seconds."""
+        self._waiter = self._loop.create_future()
+        self.armed = True
+        if ready():
+            self.armed = False
+            return
+        timer = None if timeout is None else self._loop.call_later(timeout, self._wake)
+        try:
+            await self._waiter
+        finally:
+            self.armed = False
+            if timer is not None:
+                timer.cancel()
+
+
+def call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """Call ``callback`` on ``loop``: now, if the caller runs on it, else as soon as it can."""
+    if running_loop() is loop:
+        callback()
+        return
+    try:
+        loop.call_soon_threadsafe(callback)
+    except RuntimeError:
+        # A closed loop: whoever waited there is gone with it.
+        if not loop.is_closed():
+            raise
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that the caller runs on, if any."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,249 @@
+"""The buffer as a state machine, against a model; then each of its promises by an example."""
+
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from streamkit.buffer import PATIENCE, Buffer
+from streamkit.kind import DOWNLOAD, EXPORT, MAX_BUFFERED_BYTES, SSE, Kind
+
+MIB = 1024 * 1024
+
+
+class CountingSignal:
+    def __init__(self) -> None:
+        self.armed = False
+        self.notified = 0
+
+    def notify(self) -> None:
+        self.armed = False
+        self.notified += 1
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_buffer(kind: Kind) -> tuple[Buffer, CountingSignal, CountingSignal, Clock]:
+    readable, writable, clock = CountingSignal(), CountingSignal(), Clock()
+    return Buffer(kind, readable, writable, clock), readable, writable, clock
+
+
+class Blob(bytes):
+    """Bytes that are not printed in full when an example is."""
+
+    def __repr__(self) -> str:
+        return f"Blob({len(self)})"
+
+
+BLOBS = [Blob(1), Blob(MIB), Blob(3 * MIB)]
+
+
+def size(element: Any) -> int:
+    return len(element) if isinstance(element, bytes) else 0
+
+
+class BufferMachine(RuleBasedStateMachine):
+    """Whatever the order of calls, the buffer does what a plain list with the same rules does."""
+
+    @initialize(
+        kind=st.sampled_from([SSE, DOWNLOAD, EXPORT]), capacity=st.integers(min_value=1, max_value=5)
+    )
+    def create(self, kind: Kind, capacity: int) -> None:
+        self.kind = replace(kind, capacity=capacity)
+        self.buffer, self.readable, self.writable, self.clock = make_buffer(self.kind)
+        self.model: deque[Any] = deque()
+        self.taken = self.dropped = self.accepted = 0
+        self.attentive_at = 0.0
+        self.dropping = self.refused = self.ended = self.abandoned = False
+
+    def has_room(self, element: Any) -> bool:
+        if len(self.model) >= self.kind.capacity:
+            return False
+        held = sum(map(size, self.model))
+        return not self.model or not size(element) or held + size(element) <= MAX_BUFFERED_BYTES
+
+    @precondition(lambda self: not self.ended)
+    @rule(element=st.one_of(st.integers(), st.sampled_from(BLOBS)))
+    def offer(self, element: Any) -> None:
+        waiting = self.readable.armed
+        taken = self.buffer.offer(element)
+        if self.abandoned:
+            assert not taken
+            return
+        if not self.has_room(element) and self.kind.strategy == "sliding":
+            self.dropping |= self.clock.now >= self.attentive_at + PATIENCE
+            while self.dropping and not self.has_room(element):
+                self.model.popleft()
+                self.dropped += 1
+        room = self.has_room(element)
+        assert taken is room
+        self.refused = not room
+        if room:
+            self.model.append(element)
+            self.accepted += 1
+            assert not self.readable.armed
+            if waiting:
+                self.attentive_at = self.clock.now
+
+    @precondition(lambda self: self.ended)
+    @rule()
+    def offer_after_the_end(self) -> None:
+        with pytest.raises(RuntimeError):
+            self.buffer.offer(1)
+
+    @rule()
+    def drain(self) -> None:
+        notified = self.writable.notified
+        assert self.buffer.drain() == list(self.model)
+        assert self.writable.notified == notified + 1
+        self.taken += len(self.model)
+        self.model.clear()
+        self.attentive_at = self.clock.now
+        self.dropping = self.refused = False
+
+    @precondition(lambda self: not self.model)
+    @rule()
+    def the_consumer_waits(self) -> None:
+        self.readable.armed = True
+
+    @rule(error=st.sampled_from([None, ValueError()]))
+    def end(self, error: BaseException | None) -> None:
+        if self.ended:
+            with pytest.raises(RuntimeError):
+                self.buffer.end(error)
+            return
+        self.buffer.end(error)
+        self.ended = True
+        assert self.buffer.error is error
+
+    @rule()
+    def abandon(self) -> None:
+        self.buffer.abandon()
+        self.abandoned = True
+        self.taken += len(self.model)
+        self.model.clear()
+
+    @rule(seconds=st.sampled_from([0.01, PATIENCE / 2, PATIENCE]))
+    def time_passes(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @invariant()
+    def agrees_with_the_model(self) -> None:
+        buffer = self.buffer
+        assert buffer.ended == self.ended
+        assert buffer.abandoned == self.abandoned
+        assert buffer.readable_now() == bool(self.model or self.ended or self.abandoned)
+        assert buffer.writable_now() == (not self.refused or self.abandoned)
+        assert buffer.dropping == self.dropping
+        assert (buffer.offered, buffer.dropped) == (self.accepted, self.dropped)
+        assert buffer.offered == self.taken + buffer.dropped + len(self.model)
+        assert len(self.model) <= self.kind.capacity
+        held = sum(map(size, self.model))
+        assert held <= MAX_BUFFERED_BYTES or len(self.model) == 1
+
+
+TestBufferMachine = BufferMachine.TestCase
+
+
+def fill(buffer: Buffer, count: int) -> None:
+    for element in range(count):
+        assert buffer.offer(element)
+
+
+@pytest.mark.parametrize("kind", [DOWNLOAD, EXPORT], ids=lambda kind: kind.name)
+def test_a_full_suspending_buffer_refuses_until_a_drain_however_long_it_takes(kind: Kind) -> None:
+    buffer, _, _, clock = make_buffer(kind)
+    fill(buffer, kind.capacity)
+    clock.now += 3600
+    assert not buffer.offer("one more")
+    assert buffer.patience() is None
+    assert buffer.drain() == list(range(kind.capacity))
+    assert buffer.offer("one more")
+    assert buffer.dropped == 0
+
+
+def test_a_full_sliding_buffer_waits_a_tenth_of_a_second_and_then_drops_the_oldest() -> None:
+    buffer, _, _, clock = make_buffer(SSE)
+    fill(buffer, 64)
+    assert not buffer.offer(64)
+    assert buffer.patience() == pytest.approx(0.1)
+    clock.now += 0.1
+    assert buffer.offer(64)
+    assert buffer.drain() == list(range(1, 65))
+    assert buffer.dropped == 1
+
+
+def test_it_goes_on_dropping_without_waiting_until_the_next_drain() -> None:
+    buffer, _, _, clock = make_buffer(SSE)
+    fill(buffer, 64)
+    clock.now += 0.1
+    fill(buffer, 1000)
+    assert buffer.dropped == 1000
+    buffer.drain()
+    fill(buffer, 64)
+    assert not buffer.offer("waits again")
+
+
+def test_patience_begins_with_a_burst_and_not_with_the_silence_before_it() -> None:
+    buffer, readable, _, clock = make_buffer(SSE)
+    buffer.drain()
+    readable.armed = True
+    clock.now += 600
+    fill(buffer, 64)
+    assert not buffer.offer("refused, and not at the cost of the oldest")
+
+
+def test_large_elements_fill_the_buffer_by_their_bytes() -> None:
+    buffer, *_ = make_buffer(DOWNLOAD)
+    for _ in range(4):
+        assert buffer.offer(bytes(MIB))
+    assert not buffer.offer(b"x")
+    buffer.drain()
+    assert buffer.offer(b"x")
+
+
+def test_an_element_larger_than_the_buffer_is_held_alone() -> None:
+    buffer, *_ = make_buffer(DOWNLOAD)
+    assert buffer.offer(bytes(16 * MIB))
+    assert not buffer.offer(b"x")
+
+
+def test_text_counts_by_its_length_and_drops_make_room() -> None:
+    buffer, _, _, clock = make_buffer(SSE)
+    for letter in "abcd":
+        assert buffer.offer(letter * MIB)
+    assert not buffer.offer("e" * 2 * MIB)
+    clock.now += 0.1
+    assert buffer.offer("e" * 2 * MIB)
+    assert [text[0] for text in buffer.drain()] == ["c", "d", "e"]
+    assert buffer.dropped == 2
+
+
+@pytest.mark.parametrize("wrap", [bytearray, memoryview], ids=["bytearray", "memoryview"])
+def test_what_a_source_may_overwrite_is_copied(wrap: Any) -> None:
+    reused = bytearray(b"first")
+    buffer, *_ = make_buffer(DOWNLOAD)
+    buffer.offer(reused if wrap is bytearray else memoryview(reused))
+    reused[:] = b"xxxxx"
+    assert buffer.drain() == [b"first"]
+
+
+def test_abandoning_lets_go_of_everything_and_wakes_both_sides() -> None:
+    buffer, readable, writable, _ = make_buffer(EXPORT)
+    fill(buffer, 3)
+    before = readable.notified, writable.notified
+    buffer.abandon()
+    assert (readable.notified, writable.notified) == (before[0] + 1, before[1] + 1)
+    assert buffer.drain() == []
+    assert not buffer.offer(1)
+    assert buffer.readable_now()
+    assert buffer.writable_now()

@@ -1,0 +1,70 @@
+"""What a source may know of the request that it streams for.
+
+An adapter's middleware sets it. Elsewhere, in a job or a shell, there is no request, and it is
+empty.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Final
+
+from werkzeug.datastructures import Headers
+
+__all__ = ["RequestContext", "context", "request_context", "tenant_name"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContext:
+    """The method and headers of a request, the last event its client saw, and whose it is."""
+
+    method: str = ""
+    headers: Headers = field(default_factory=Headers)
+    last_event_id: str | None = None
+    tenant: str = "system"
+
+
+_NO_REQUEST: Final = RequestContext()
+
+context: ContextVar[RequestContext] = ContextVar("streamkit.context", default=_NO_REQUEST)
+
+
+@contextmanager
+def request_context(method: str, headers: Headers, tenant: object) -> Generator[None]:
+    """Set the context of a request for as long as the ``with`` block lasts.
+
+    The values in ``headers`` are as servers hand them over: bytes decoded as latin-1.
+    ``last_event_id`` comes from the ``Last-Event-ID`` header (WHATWG HTML 9.2), and is None if
+    that is absent or empty. ``tenant`` is what the application's callable returned: a str, or
+    None or "" for ``"system"``; TypeError if it is anything else.
+    """
+    if tenant is not None and not isinstance(tenant, str):
+        raise TypeError(f"tenant must be a str or None, got {type(tenant).__name__}")
+    token = context.set(
+        RequestContext(
+            method=method,
+            headers=headers,
+            last_event_id=_from_utf8(headers.get("Last-Event-ID", "")) or None,
+            tenant=tenant_name(tenant),
+        )
+    )
+    try:
+        yield
+    finally:
+        context.reset(token)
+
+
+def tenant_name(value: object) -> str:
+    """``value``, or ``"system"`` for None and "". Raises TypeError if it is no str."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"tenant must be a str or None, not {value!r}")
+    return value or _NO_REQUEST.tenant
+
+
+def _from_utf8(value: str) -> str:
+    # A client sends the id that the stream gave it, which is UTF-8 on the wire both ways.
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value

@@ -1,0 +1,113 @@
+"""The file name of a download, made safe for the header and for the disk that it lands on."""
+
+import mimetypes
+import re
+import unicodedata
+from typing import Final
+from urllib.parse import quote
+
+from werkzeug.http import quote_header_value
+
+__all__ = ["content_disposition", "guess_content_type"]
+
+MAX_NAME_BYTES: Final = 255
+"""What common file systems allow."""
+
+_INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
+
+# U+200C and U+200D join what comes before them, which is never ASCII.
+_JOINERS: Final = "\u200c\u200d"
+_STRAY_JOINERS: Final = re.compile(f"(?<![^\0-\x7f])[{_JOINERS}]+")
+
+_WINDOWS_DEVICES: Final = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:[.:]|\Z)", re.IGNORECASE
+)
+
+# Two of them, for the sake of .tar.gz.
+_EXTENSION: Final = re.compile(r"(?:\.[^. ]{1,10}){1,2}\Z")
+
+# A quote or a percent sign in a quoted string is read in more than one way (RFC 6266 appendix D).
+_NOT_PLAIN: Final = re.compile(r"[^ -~]|[\"%/\\]")
+
+# What RFC 8187 (3.2.1, attr-char) leaves as it is, beyond letters and digits.
+_ATTR_CHARS: Final = "!#$&+-.^_`|~"
+
+_COMPRESSED_TYPES: Final = {
+    "br": "application/x-brotli",
+    "bzip2": "application/x-bzip2",
+    "compress": "application/x-compress",
+    "gzip": "application/gzip",
+    "xz": "application/x-xz",
+}
+
+
+def content_disposition(filename: str, *, inline: bool = False) -> str:
+    """The value of a ``Content-Disposition`` header (RFC 6266), in ASCII.
+
+    A plain name goes out as ``filename="..."``. One with anything but ASCII, a quote or a percent
+    sign goes out as ``filename*=UTF-8''...`` (RFC 8187), after a fallback in ``filename`` that has
+    lost its accents, and has ``_`` for what is not ASCII even so.
+
+    Of ``filename``, only what follows the last ``/`` or ``\\`` counts. Left out of that are
+    characters that cannot be seen (control and format characters, all bidi overrides among them,
+    and line separators; the joiners of scripts and emoji stay where they follow a character that
+    is not ASCII), spaces at either end and dots at the end; a dot at the start stays. A lone
+    surrogate becomes ``_``, and a name that Windows gives to a device gets a ``_`` before it. What
+    is longer than 255 bytes of UTF-8 is cut before the extension.
+
+    Raises TypeError if ``filename`` is no str, and ValueError if nothing is left of it.
+    """
+    _check_str(filename)
+    name = _safe_name(filename)
+    if not name:
+        raise ValueError(f"filename must name a file, got {filename!r}")
+    fallback = _safe_name(_plain(name)) or "_"
+    value = "inline" if inline else "attachment"
+    value += f"; filename={quote_header_value(fallback, allow_token=False)}"
+    if name != fallback:
+        value += f"; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
+    return value
+
+
+def guess_content_type(filename: str) -> str:
+    """The media type that the extension of ``filename`` stands for, without a charset.
+
+    For a compressed file it is the type of the compression (``application/gzip`` for ``.tar.gz``),
+    which the client is to keep, and ``application/octet-stream`` for what is unknown.
+    """
+    # mimetypes takes URLs, and reads any type at all out of a "data:" one.
+    content_type, encoding = mimetypes.guess_type(_safe_name(filename).replace(":", "_"))
+    if encoding is not None:
+        content_type = _COMPRESSED_TYPES.get(encoding)
+    return content_type or "application/octet-stream"
+
+
+def _check_str(value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"filename must be a str, got {type(value).__name__}")
+
+
+def _safe_name(filename: str) -> str:
+    """What is left of a name when it can do no harm; it may be empty."""
+    visible = "".join(map(_visible, re.split(r"[/\\]", filename)[-1]))
+    name = _STRAY_JOINERS.sub("", visible).lstrip(" ").rstrip(" .")
+    if _WINDOWS_DEVICES.match(name):
+        name = "_" + name
+    stem = _EXTENSION.sub("", name)
+    extension = name[len(stem) :]
+    room = MAX_NAME_BYTES - len(extension.encode())
+    return (stem.encode()[:room].decode(errors="ignore") + extension).rstrip(" .")
+
+
+def _visible(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Cs":
+        return "_"
+    return "" if category in _INVISIBLE_CATEGORIES and character not in _JOINERS else character
+
+
+def _plain(name: str) -> str:
+    """The nearest name in ASCII."""
+    decomposed = unicodedata.normalize("NFKD", name)
+    bases = (c for c in decomposed if unicodedata.category(c) not in {"Cf", "Me", "Mn"})
+    return _NOT_PLAIN.sub("_", "".join(bases))

@@ -1,0 +1,263 @@
+"""The metrics of streams, for Prometheus.
+
+On from the first stream, in prometheus-client's default registry. One call, best made before the
+first stream, names another registry or turns metrics off::
+
+    streamkit.metrics.use(registry)
+    streamkit.metrics.use(None)
+
+A stream that is open at such a call goes on counting where it began. In multiprocess mode
+prometheus-client keeps one set of values a process, whatever the registry: use one registry there.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
+from threading import Lock
+from typing import Final, Literal, final, get_args
+from weakref import WeakKeyDictionary
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
+
+__all__ = ["MetricsService", "Outcome", "StreamMetrics", "stream_metrics", "use"]
+
+Outcome = Literal["completed", "disconnected", "failed"]
+
+LABELS: Final = ("kind", "stream", "tenant")
+
+MAX_LABEL_LENGTH: Final = 120
+
+MAX_LABEL_VALUES: Final = 100
+"""How many values of its own a label takes; any further one is ``other``."""
+
+# From a stream that fails at once to one that lasts a working day, by way of the timeouts at which
+# proxies cut connections.
+DURATION_BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400, 28800)
+
+FIRST_BYTE_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+_INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp"})
+
+# Invisible too, but categorised as marks and letters.
+_FILLERS: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+# Held across a fork, so that no child begins life with it taken, or with a stream half made.
+_lock = Lock()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+
+
+class StreamMetrics:
+    """What a pipeline reports of a stream. This one tells nobody: metrics are off.
+
+    Not to be called from a finaliser: prometheus-client's locks are not reentrant.
+    """
+
+    __slots__ = ()
+
+    def opened(self) -> None:
+        """The stream began. ``closed`` follows, once."""
+
+    def drained(self, elements: int, dropped: int) -> None:
+        """Since the last call the source gave ``elements``, and ``dropped`` of them were lost."""
+
+    def sent(self, size: int) -> None:
+        """``size`` bytes went to the server."""
+
+    def refused(self, elements: int) -> None:
+        """The format could not carry that many elements."""
+
+    def first_byte(self, seconds: float) -> None:
+        """The first chunk went out that long after ``opened``."""
+
+    def closed(self, outcome: Outcome, seconds: float) -> None:
+        """The stream ended that long after ``opened``."""
+
+
+@final
+class MetricsService:
+    """The metrics of all streams in one registry, which collects them from here.
+
+    There is one service a registry: ``MetricsService(registry) is MetricsService(registry)``.
+
+    Label values are stripped of what cannot be seen (control, format, surrogate and unassigned
+    characters, line separators, variation selectors, fillers), NFKC-normalised and cut at 120
+    characters; one of which nothing is left is ``unknown``. Each label takes the first 100 values
+    that it meets, so that no input adds series without end; all others are ``other``.
+
+    Raises TypeError if ``registry`` is no ``prometheus_client.CollectorRegistry``, and ValueError
+    if a metric of somebody else's in it has one of these names.
+    """
+
+    def __new__(cls, registry: CollectorRegistry) -> "MetricsService":
+        _check_registry(registry)
+        with _lock:
+            service = _services.get(registry)
+            if service is None:
+                service = super().__new__(cls)
+                service._create()
+                # As one collector: a registry takes all of it or, if a name clashes, nothing.
+                registry.register(service)
+                _services[registry] = service
+        return service
+
+    def _create(self) -> None:
+        def counter(name: str, documentation: str, *labels: str) -> Counter:
+            return Counter(name, documentation, (*LABELS, *labels), registry=None)
+
+        def histogram(name: str, documentation: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(name, documentation, LABELS, registry=None, buckets=buckets)
+
+        self.elements = counter("stream_elements_total", "Elements that sources gave.")
+        self.bytes = counter("stream_bytes_total", "Bytes sent.")
+        self.dropped = counter("stream_dropped_total", "Elements dropped for slow clients.")
+        self.refused = counter("stream_refused_total", "Elements that a format cannot carry.")
+        self.closed = counter("stream_closed_total", "Streams that ended.", "outcome")
+        self.active = Gauge(
+            "stream_active",
+            "Streams that are open.",
+            LABELS,
+            registry=None,
+            multiprocess_mode="livesum",
+        )
+        self.duration = histogram(
+            "stream_duration_seconds", "From the start of a stream to its end.", DURATION_BUCKETS
+        )
+        self.first_byte = histogram(
+            "stream_first_byte_seconds",
+            "From the start of a stream to its first chunk.",
+            FIRST_BYTE_BUCKETS,
+        )
+        self._families = (
+            self.elements,
+            self.bytes,
+            self.dropped,
+            self.refused,
+            self.closed,
+            self.active,
+            self.duration,
+            self.first_byte,
+        )
+        self._values: tuple[set[str], ...] = (set(), set(), set())
+        self._streams: dict[tuple[str, ...], StreamMetrics] = {}
+
+    def describe(self) -> Iterator[Metric]:
+        """The metrics without their samples, for the registry to know the names."""
+        for family in self._families:
+            yield from family.describe()
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, for the registry to expose."""
+        for family in self._families:
+            yield from family.collect()
+
+    def stream(self, kind: str, name: str, tenant: str) -> StreamMetrics:
+        """The metrics with these labels: one object for all the streams that share them."""
+        found = self._streams.get((kind, name, tenant))
+        if found is None:
+            with _lock:
+                labels = tuple(map(_admit, self._values, (kind, name, tenant)))
+                found = self._streams.get(labels)
+                if found is None:
+                    found = self._streams[labels] = _BoundMetrics(self, labels)
+        return found
+
+
+class _BoundMetrics(StreamMetrics):
+    """A row of children, one a metric: looking one up costs more than adding to it."""
+
+    __slots__ = (
+        "_active",
+        "_bytes",
+        "_closed",
+        "_dropped",
+        "_duration",
+        "_elements",
+        "_first_byte",
+        "_refused",
+    )
+
+    def __init__(self, service: MetricsService, labels: tuple[str, ...]) -> None:
+        self._elements = service.elements.labels(*labels)
+        self._bytes = service.bytes.labels(*labels)
+        self._dropped = service.dropped.labels(*labels)
+        self._refused = service.refused.labels(*labels)
+        self._closed = {
+            outcome: service.closed.labels(*labels, outcome) for outcome in get_args(Outcome)
+        }
+        self._active = service.active.labels(*labels)
+        self._duration = service.duration.labels(*labels)
+        self._first_byte = service.first_byte.labels(*labels)
+
+    def opened(self) -> None:
+        self._active.inc()
+
+    def drained(self, elements: int, dropped: int) -> None:
+        self._elements.inc(elements)
+        if dropped:
+            self._dropped.inc(dropped)
+
+    def sent(self, size: int) -> None:
+        self._bytes.inc(size)
+
+    def refused(self, elements: int) -> None:
+        self._refused.inc(elements)
+
+    def first_byte(self, seconds: float) -> None:
+        self._first_byte.observe(seconds)
+
+    def closed(self, outcome: Outcome, seconds: float) -> None:
+        self._active.dec()
+        self._closed[outcome].inc()
+        self._duration.observe(seconds)
+
+
+def _check_registry(value: object) -> None:
+    if not isinstance(value, CollectorRegistry):
+        expected = "a prometheus_client.CollectorRegistry"
+        raise TypeError(f"registry must be {expected}, got {type(value).__name__}")
+
+
+def _admit(values: set[str], value: str) -> str:
+    """The label value that stands for ``value``, among ``values`` or, if there is room, new."""
+    # Cut first, as normalising takes time that is quadratic in a run of combining marks.
+    value = _FILLERS.sub("", value[: 4 * MAX_LABEL_LENGTH])
+    value = "".join(c for c in value if unicodedata.category(c) not in _INVISIBLE_CATEGORIES)
+    value = unicodedata.normalize("NFKC", value)[:MAX_LABEL_LENGTH].strip() or "unknown"
+    if value not in values:
+        if len(values) >= MAX_LABEL_VALUES:
+            return "other"
+        values.add(value)
+    return value
+
+
+_services: WeakKeyDictionary[CollectorRegistry, MetricsService] = WeakKeyDictionary()
+_NO_METRICS: Final = StreamMetrics()
+_registry: CollectorRegistry | None = REGISTRY
+
+
+def use(registry: CollectorRegistry | None) -> None:
+    """Count the streams that start from now on in ``registry``, or not at all if it is None.
+
+    Raises as ``MetricsService`` does.
+    """
+    global _registry
+    if registry is not None:
+        MetricsService(registry)
+    _registry = registry
+
+
+def stream_metrics(kind: str, name: str, tenant: str) -> StreamMetrics:
+    """The metrics of a stream that starts now.
+
+    The registry is first touched here, so that importing streamkit adds nothing to it.
+    """
+    if _registry is None:
+        return _NO_METRICS
+    return MetricsService(_registry).stream(kind, name, tenant)

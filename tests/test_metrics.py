@@ -1,0 +1,487 @@
+import gc
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+import unicodedata
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streamkit import metrics
+from streamkit.metrics import MetricsService, Outcome, StreamMetrics, stream_metrics
+
+NAMES = {
+    "stream_active": "gauge",
+    "stream_bytes": "counter",
+    "stream_closed": "counter",
+    "stream_dropped": "counter",
+    "stream_duration_seconds": "histogram",
+    "stream_elements": "counter",
+    "stream_first_byte_seconds": "histogram",
+    "stream_refused": "counter",
+}
+
+INVISIBLE = {"Cc", "Cf", "Cn", "Cs", "Zl", "Zp"}
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def _default_afterwards() -> Iterator[None]:
+    yield
+    metrics.use(REGISTRY)
+
+
+def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    labels = {"kind": "sse", "stream": "ticks", "tenant": "acme"} | labels
+    return registry.get_sample_value(name, labels)
+
+
+def ticks(registry: CollectorRegistry) -> StreamMetrics:
+    return MetricsService(registry).stream("sse", "ticks", "acme")
+
+
+def label_values(registry: CollectorRegistry, label: str) -> set[str]:
+    return {
+        sample.labels[label]
+        for metric in registry.collect()
+        for sample in metric.samples
+        if metric.name == "stream_active"
+    }
+
+
+def run(script: str, **environ: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | environ,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    ).stdout
+
+
+def test_counters_of_one_stream(registry: CollectorRegistry) -> None:
+    stream = ticks(registry)
+    stream.opened()
+    stream.drained(64, 0)
+    stream.drained(10, 3)
+    stream.sent(4096)
+    stream.sent(1)
+    stream.refused(2)
+    assert value(registry, "stream_elements_total") == 74
+    assert value(registry, "stream_dropped_total") == 3
+    assert value(registry, "stream_bytes_total") == 4097
+    assert value(registry, "stream_refused_total") == 2
+
+
+@pytest.mark.parametrize("outcome", ["completed", "disconnected", "failed"])
+def test_a_closed_stream(registry: CollectorRegistry, outcome: Outcome) -> None:
+    first, second = ticks(registry), ticks(registry)
+    first.opened()
+    second.opened()
+    assert value(registry, "stream_active") == 2
+    first.closed(outcome, 1.5)
+    assert value(registry, "stream_active") == 1
+    assert value(registry, "stream_duration_seconds_count") == 1
+    assert value(registry, "stream_duration_seconds_sum") == 1.5
+    for other in ("completed", "disconnected", "failed"):
+        expected = 1 if other == outcome else 0
+        assert value(registry, "stream_closed_total", outcome=other) == expected
+
+
+def test_all_is_there_before_anything_happened(registry: CollectorRegistry) -> None:
+    ticks(registry)
+    for name in ("elements_total", "bytes_total", "dropped_total", "refused_total", "active"):
+        assert value(registry, f"stream_{name}") == 0
+    assert value(registry, "stream_closed_total", outcome="failed") == 0
+    assert value(registry, "stream_first_byte_seconds_count") == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket"), [(0.0, "0.01"), (0.02, "0.05"), (45, "60.0"), (7200, "14400.0")]
+)
+def test_a_duration_falls_between(registry: CollectorRegistry, seconds: float, bucket: str) -> None:
+    ticks(registry).closed("completed", seconds)
+    below = [le for le in metrics.DURATION_BUCKETS if le < float(bucket)]
+    assert value(registry, "stream_duration_seconds_bucket", le=bucket) == 1
+    for le in below:
+        assert value(registry, "stream_duration_seconds_bucket", le=str(float(le))) == 0
+
+
+def test_first_byte(registry: CollectorRegistry) -> None:
+    ticks(registry).first_byte(0.003)
+    assert value(registry, "stream_first_byte_seconds_bucket", le="0.001") == 0
+    assert value(registry, "stream_first_byte_seconds_bucket", le="0.005") == 1
+    assert value(registry, "stream_first_byte_seconds_sum") == 0.003
+
+
+def test_exposition(registry: CollectorRegistry) -> None:
+    MetricsService(registry).stream("sse", 'back\\slash "quoted"', "größe").opened()
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        if not family.name.endswith("_created")
+    }
+    assert {name: family.type for name, family in families.items()} == NAMES
+    assert all(family.documentation for family in families.values())
+    (active,) = families["stream_active"].samples
+    assert active.labels == {"kind": "sse", "stream": 'back\\slash "quoted"', "tenant": "größe"}
+    assert active.value == 1
+
+
+def test_a_registry_can_be_asked_for_one_metric(registry: CollectorRegistry) -> None:
+    ticks(registry).opened()
+    (family,) = registry.restricted_registry(["stream_active"]).collect()
+    assert family.name == "stream_active"
+    assert len(family.samples) == 1
+
+
+class TestLabels:
+    @pytest.mark.parametrize(
+        ("given_", "label"),
+        [
+            ("acme", "acme"),
+            ("größe", "größe"),
+            (" a  b ", "a  b"),
+            # NFKC.
+            ("\uff21\uff43\uff4d\uff45", "Acme"),
+            ("e\u0301", "é"),
+            ("ﬁ①", "fi1"),
+            ("a\u00a0b", "a b"),
+            # Invisible: control, format, surrogate, separators, unassigned, fillers.
+            ("a\r\n\0\x7f\x85b", "ab"),
+            ("a\u200b\u200d\u2060\ufeff\u00ad\u202e\u2066b", "ab"),
+            ("a\ud800b\udce9", "ab"),
+            ("a\u2028b\u2029", "ab"),
+            ("a\u0378\uffff\U0010ffffb", "ab"),
+            ("a\u034f\ufe0f\u115f\u3164\uffa0\U000e0100b", "ab"),
+            # What is hidden between a letter and its accent.
+            ("e\u200d\u0301", "é"),
+            # Nothing left.
+            ("", "unknown"),
+            (" \u200b\n", "unknown"),
+            # Cut.
+            ("x" * 120, "x" * 120),
+            ("x" * 121, "x" * 120),
+            ("\ufdfa" * 100, ("صلى الله عليه وسلم" * 7)[:120]),
+            ("x" * 119 + " y", "x" * 119),
+        ],
+    )
+    def test_cleaned(self, registry: CollectorRegistry, given_: str, label: str) -> None:
+        stream = MetricsService(registry).stream(given_, given_, given_)
+        assert MetricsService(registry).stream(label, label, label) is stream
+        stream.opened()
+        assert value(registry, "stream_active", kind=label, stream=label, tenant=label) == 1
+
+    @settings(derandomize=True, deadline=None)
+    @given(st.text(max_size=600))
+    def test_what_is_clean_stays_as_it_is(self, text: str) -> None:
+        registry = CollectorRegistry()
+        service = MetricsService(registry)
+        stream = service.stream("sse", text, "acme")
+        (label,) = label_values(registry, "stream")
+        assert 0 < len(label) <= 120
+        assert not {unicodedata.category(c) for c in label} & INVISIBLE
+        assert unicodedata.is_normalized("NFKC", label)
+        assert service.stream("sse", label, "acme") is stream
+
+    def test_bounded_in_number(self, registry: CollectorRegistry) -> None:
+        service = MetricsService(registry)
+        for n in range(1000):
+            service.stream("sse", "ticks", f"tenant{n}").opened()
+        kept = {f"tenant{n}" for n in range(100)}
+        assert label_values(registry, "tenant") == kept | {"other"}
+        assert value(registry, "stream_active", tenant="tenant99") == 1
+        assert value(registry, "stream_active", tenant="other") == 900
+
+    def test_each_label_has_its_own_bound(self, registry: CollectorRegistry) -> None:
+        service = MetricsService(registry)
+        for n in range(101):
+            service.stream("sse", "ticks", f"tenant{n}")
+        service.stream("sse", "new", "tenant0").opened()
+        assert value(registry, "stream_active", stream="new", tenant="tenant0") == 1
+
+    def test_past_the_bound_the_known_stay_known(self, registry: CollectorRegistry) -> None:
+        service = MetricsService(registry)
+        known = service.stream("sse", "ticks", "acme")
+        for n in range(200):
+            service.stream("sse", "ticks", f"tenant{n}")
+        assert service.stream("sse", "ticks", "acme") is known
+        assert service.stream("sse", "ticks", "\uff41cme") is known
+
+    def test_bounded_under_threads(self, registry: CollectorRegistry) -> None:
+        service = MetricsService(registry)
+        barrier = Barrier(8)
+
+        def open_streams(thread: int) -> None:
+            barrier.wait()
+            for n in range(100):
+                service.stream("sse", "ticks", f"tenant{thread}.{n}").opened()
+                service.stream("sse", "ticks", "shared").opened()
+
+        service.stream("sse", "ticks", "shared")
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(open_streams, range(8)))
+        assert len(label_values(registry, "tenant")) == 101
+        assert value(registry, "stream_active", tenant="shared") == 800
+        assert math.fsum(
+            sample.value
+            for metric in registry.collect()
+            for sample in metric.samples
+            if sample.name == "stream_active"
+        ) == pytest.approx(1600)
+
+    def test_a_long_value_takes_no_time_to_speak_of(self, registry: CollectorRegistry) -> None:
+        service = MetricsService(registry)
+        before = time.process_time()
+        service.stream("sse", "e" + "\u0316\u0301" * 50_000, "acme")
+        assert time.process_time() - before < 1
+
+
+class TestRegistries:
+    def test_side_by_side(self) -> None:
+        one, two = CollectorRegistry(), CollectorRegistry()
+        ticks(one).opened()
+        ticks(two).opened()
+        ticks(two).opened()
+        assert value(one, "stream_active") == 1
+        assert value(two, "stream_active") == 2
+
+    def test_one_service_a_registry(self, registry: CollectorRegistry) -> None:
+        assert MetricsService(registry) is MetricsService(registry)
+
+    def test_one_service_under_threads(self, registry: CollectorRegistry) -> None:
+        barrier = Barrier(8)
+
+        def service(_: int) -> MetricsService:
+            barrier.wait()
+            return MetricsService(registry)
+
+        with ThreadPoolExecutor(8) as threads:
+            assert len(set(threads.map(service, range(8)))) == 1
+
+    def test_a_registry_is_not_kept_alive(self, registry: CollectorRegistry) -> None:
+        mortal = CollectorRegistry()
+        ticks(mortal).opened()
+        reference = weakref.ref(mortal)
+        del mortal
+        gc.collect()
+        assert reference() is None
+
+    def test_a_name_clash_is_an_error_and_leaves_no_trace(
+        self, registry: CollectorRegistry
+    ) -> None:
+        theirs = Gauge("stream_active", "Rivers.", registry=registry)
+        for _ in range(2):
+            with pytest.raises(ValueError, match="stream_active"):
+                MetricsService(registry)
+        assert [family.name for family in registry.collect()] == ["stream_active"]
+        registry.unregister(theirs)
+        ticks(registry).opened()
+        assert value(registry, "stream_active") == 1
+
+    @pytest.mark.parametrize("given_", [None, "default", CollectorRegistry])
+    def test_no_registry(self, given_: object) -> None:
+        with pytest.raises(TypeError, match=r"registry must be a prometheus_client\.Collector"):
+            MetricsService(given_)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("_default_afterwards")
+class TestUse:
+    def test_another_registry(self, registry: CollectorRegistry) -> None:
+        metrics.use(registry)
+        stream_metrics("sse", "ticks", "acme").opened()
+        assert value(registry, "stream_active") == 1
+        assert not value(REGISTRY, "stream_active")
+
+    def test_twice(self, registry: CollectorRegistry) -> None:
+        metrics.use(registry)
+        stream_metrics("sse", "ticks", "acme").opened()
+        metrics.use(registry)
+        stream_metrics("sse", "ticks", "acme").opened()
+        assert value(registry, "stream_active") == 2
+
+    def test_none(self, registry: CollectorRegistry) -> None:
+        metrics.use(registry)
+        metrics.use(None)
+        stream = stream_metrics("sse", "ticks", "acme")
+        stream.opened()
+        stream.drained(1, 1)
+        stream.sent(1)
+        stream.refused(1)
+        stream.first_byte(0.1)
+        stream.closed("completed", 1.0)
+        assert [sample for family in registry.collect() for sample in family.samples] == []
+
+    def test_an_open_stream_closes_where_it_began(self, registry: CollectorRegistry) -> None:
+        metrics.use(registry)
+        stream = stream_metrics("sse", "ticks", "acme")
+        stream.opened()
+        metrics.use(None)
+        stream.closed("completed", 1.0)
+        assert value(registry, "stream_active") == 0
+
+    def test_a_refused_registry_changes_nothing(self, registry: CollectorRegistry) -> None:
+        metrics.use(registry)
+        taken = CollectorRegistry()
+        Gauge("stream_active", "Rivers.", registry=taken)
+        with pytest.raises(ValueError, match="stream_active"):
+            metrics.use(taken)
+        with pytest.raises(TypeError, match="registry must be"):
+            metrics.use("default")  # type: ignore[arg-type]
+        stream_metrics("sse", "ticks", "acme").opened()
+        assert value(registry, "stream_active") == 1
+
+
+def test_the_default_registry_is_untouched_until_the_first_stream() -> None:
+    script = """
+from prometheus_client import REGISTRY
+from streamkit.metrics import stream_metrics
+
+def names():
+    return sorted(family.name for family in REGISTRY.collect() if "stream" in family.name)
+
+print(names())
+stream_metrics("sse", "ticks", "acme")
+print(names())
+"""
+    assert run(script).splitlines() == ["[]", str(sorted(NAMES))]
+
+
+@needs_fork
+def test_multiprocess(tmp_path: Path) -> None:
+    """Three workers and their parent have a stream each; one worker is killed with it open."""
+    script = """
+import json, os, signal
+from prometheus_client import CollectorRegistry, multiprocess
+from streamkit.metrics import stream_metrics
+
+labels = {"kind": "sse", "stream": "ticks", "tenant": "acme"}
+
+def scrape():
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)
+    value = registry.get_sample_value
+    return {
+        "active": value("stream_active", labels),
+        "elements": value("stream_elements_total", labels),
+        "bytes": value("stream_bytes_total", labels),
+        "completed": value("stream_closed_total", labels | {"outcome": "completed"}),
+        "durations": value("stream_duration_seconds_count", labels),
+    }
+
+def work(ready, leave):
+    stream = stream_metrics("sse", "ticks", "acme")
+    stream.opened()
+    stream.drained(10, 1)
+    stream.sent(100)
+    os.write(ready, b".")
+    os.read(leave, 1)
+    stream.closed("completed", 2.0)
+
+parent = stream_metrics("sse", "ticks", "acme")
+parent.opened()
+parent.drained(1, 0)
+ready_r, ready_w = os.pipe()
+leave_r, leave_w = os.pipe()
+workers = []
+for _ in range(3):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work(ready_w, leave_r)
+        finally:
+            os._exit(0)
+    workers.append(pid)
+for _ in workers:
+    os.read(ready_r, 1)
+scrapes = {"live": scrape()}
+
+killed = workers.pop()
+os.kill(killed, signal.SIGKILL)
+os.waitpid(killed, 0)
+multiprocess.mark_process_dead(killed)
+scrapes["killed"] = scrape()
+
+os.write(leave_w, b"..")
+for pid in workers:
+    os.waitpid(pid, 0)
+scrapes["left"] = scrape()
+
+parent.closed("completed", 3.0)
+scrapes["closed"] = scrape()
+print(json.dumps(scrapes))
+"""
+    scrapes = json.loads(run(script, PROMETHEUS_MULTIPROC_DIR=str(tmp_path)))
+    sums = {"elements": 31, "bytes": 300}
+    assert scrapes == {
+        "live": {"active": 4, "completed": 0, "durations": 0} | sums,
+        "killed": {"active": 3, "completed": 0, "durations": 0} | sums,
+        "left": {"active": 1, "completed": 2, "durations": 2} | sums,
+        "closed": {"active": 0, "completed": 3, "durations": 3} | sums,
+    }
+
+
+def test_off_in_multiprocess_mode_writes_nothing(tmp_path: Path) -> None:
+    script = """
+from streamkit.metrics import stream_metrics, use
+
+use(None)
+stream = stream_metrics("sse", "ticks", "acme")
+stream.opened()
+stream.closed("completed", 1.0)
+"""
+    run(script, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_fork
+def test_a_fork_while_another_thread_starts_streams() -> None:
+    script = """
+import os, signal, threading
+from prometheus_client import CollectorRegistry
+from streamkit.metrics import MetricsService
+
+begun, enough = threading.Event(), threading.Event()
+
+def start_streams():
+    while not enough.is_set():
+        service = MetricsService(CollectorRegistry())
+        for n in range(100):
+            service.stream("sse", str(n), "acme")
+            begun.set()
+
+shared = MetricsService(CollectorRegistry())
+thread = threading.Thread(target=start_streams)
+thread.start()
+begun.wait()
+statuses = []
+for n in range(20):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)
+        shared.stream("sse", str(n), "acme").opened()
+        os._exit(0)
+    statuses.append(os.waitpid(pid, 0)[1])
+enough.set()
+thread.join()
+print(statuses)
+"""
+    assert run(script).strip() == str([0] * 20)

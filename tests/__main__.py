@@ -1,0 +1,67 @@
+"""Run all tests, from a fresh checkout on a fresh machine: ``python3 tests [tox arguments]``.
+
+Sets up what they need first: tox in an environment of its own, every installed Python that is
+supported, and, with apt, a browser. Takes minutes.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SUPPORTED = ("3.11", "3.12", "3.13")
+BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl"}
+
+
+def run(*command: str | Path) -> None:
+    print("$", *command, flush=True)
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def install_browser() -> None:
+    missing = [package for program, package in BROWSER.items() if not shutil.which(program)]
+    if not missing:
+        return
+    if not shutil.which("apt-get"):
+        print("The browser tests need", *missing, "and will fail without.")
+        return
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    run(*sudo, "apt-get", "update", "-qq")
+    run(*sudo, "apt-get", "install", "-qq", "--yes", "--no-install-recommends", *missing)
+
+
+def find_pythons() -> None:
+    """Let pyenv, where there is one, show all supported versions and not just the current."""
+    if not shutil.which("pyenv"):
+        return
+    listed = subprocess.run(
+        ["pyenv", "versions", "--bare"], capture_output=True, text=True, check=True
+    )
+    versions = [line for line in listed.stdout.split() if line.startswith(SUPPORTED)]
+    if versions:
+        os.environ["PYENV_VERSION"] = ":".join(versions)
+
+
+def tox() -> Path:
+    environment = ROOT / ".tox" / "bootstrap"
+    program = environment / "bin" / "tox"
+    if not program.exists():
+        venv.create(environment, with_pip=True, clear=True)
+        run(environment / "bin" / "python", "-m", "pip", "install", "-q", "tox>=4.24", "tox-uv")
+    return program
+
+
+def main() -> int:
+    if sys.version_info < (3, 11):  # noqa: UP036 - as it is the first thing to be run
+        sys.exit(f"Python 3.11 or later is needed, this is {sys.version.split()[0]}.")
+    install_browser()
+    program = tox()
+    find_pythons()
+    return subprocess.run([program, *sys.argv[1:]], cwd=ROOT, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -101,9 +101,9 @@ class Buffer:
         if type(element) is not self._unsized:
             element, size = self._weigh(element)
         # A buffer that is no longer open has no capacity.
-        if len(self._elements) >= self._capacity or (size and not self._fits(size)):
-            if not self._make_room(size):
-                return False
+        full = len(self._elements) >= self._capacity or (size and not self._fits(size))
+        if full and not self._make_room(size):
+            return False
         if size:
             self._bytes_in += size
         self._elements.append(element)
@@ -117,11 +117,6 @@ class Buffer:
         if not self._slides:
             return None
         return max(0.0, max(self._drained_at, self._woken_at) + PATIENCE - self._clock())
-
-    @property
-    def dropping(self) -> bool:
-        """Whether the producer drops instead of waiting, as it does until the next drain."""
-        return self._dropping_since == self._drains
 
     def writable_now(self) -> bool:
         """Whether a refused element may be offered again: there was a drain, or nobody cares."""

@@ -1,0 +1,397 @@
+"""Source, pump, buffer and encoder put together, and the two ways to take chunks from them."""
+
+import asyncio
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from contextvars import copy_context
+from typing import Any, Final, Self
+
+from streamkit.background import background_loop
+from streamkit.buffer import Buffer
+from streamkit.context import context
+from streamkit.encoders import Encoder
+from streamkit.kind import Kind
+from streamkit.metrics import Outcome
+from streamkit.pump import InlinePump, Pump, TaskPump, ThreadPump
+from streamkit.record import Record
+from streamkit.signal import LoopSignal, Signal, ThreadSignal, running_loop
+from streamkit.source import Inline, Source
+
+__all__ = ["AsyncChunks", "Callback", "Chunks", "Pipeline"]
+
+CHUNK_BYTES: Final = 64 * 1024
+"""Up to this size small pieces are joined into one chunk; a larger piece goes out as it is."""
+
+HEAD_PATIENCE: Final = 0.1
+"""Seconds that a live stream waits for a first element before a heartbeat carries its head.
+
+Many servers hold the head back until there is a chunk to send with it.
+"""
+
+CLOSING_PATIENCE: Final = 1.0
+"""Seconds that an async consumer which leaves early waits for the source to close.
+
+A sync source that is inside its own code cannot be woken: it closes when that returns.
+"""
+
+_END: Final = object()
+
+Callback = Callable[[BaseException | None], object]
+
+
+class Pipeline:
+    """One stream, from its source to its chunks. Opened once, for a thread or for a loop.
+
+    It is over when both sides have left: the pump, which has closed the source, and the consumer,
+    which has taken the last chunk or gone away. Everything here is called by the consumer, but for
+    ``abandon``, which any thread may call, and what the pump calls when it leaves.
+    """
+
+    buffer: Buffer
+    over: bool = False
+    """Whether the consumer has left, or been made to."""
+    completed: bool = False
+    """Whether it took the last chunk first."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        name: str,
+        source: Iterable[Any] | AsyncIterable[Any] | Inline[Any],
+        encoder: Encoder,
+    ) -> None:
+        self.kind = kind
+        self.context = copy_context()
+        # The user's serialize runs beside the source, and a context is entered once at a time.
+        self._encoder_context = copy_context()
+        self._source = Source(source)
+        self._encoder = encoder
+        self._record = Record(kind, name, context.get().tenant)
+        self._callbacks: list[Callback] = []
+        self._chunks = self._encode()
+        self._heartbeat_at: float | None = None
+        self._raised: BaseException | None = None
+        self._pump: Pump
+        # A pop from a list is atomic: of all the threads that claim, one succeeds.
+        self._unopened = ["consumer"]
+        self._unstarted = ["pump"]
+        self._staying = ["consumer"]
+        self._sides = ["last", "first"]
+
+    def call_on_close(self, callback: Callback) -> None:
+        """Call ``callback`` once the stream is over, in the context that the source ran in."""
+        self._callbacks.append(callback)
+
+    def open_for_thread(self) -> ThreadSignal | InlinePump:
+        """Connect a thread as the consumer; return what it waits for.
+
+        Raises RuntimeError if the pipeline was opened before.
+        """
+        self._open()
+        return self._connect_thread()
+
+    def open_for_loop(self, loop: asyncio.AbstractEventLoop) -> LoopSignal:
+        """Connect a task of ``loop`` as the consumer; return what it waits for.
+
+        Raises RuntimeError if the pipeline was opened before, or if an inline source would block
+        ``loop``: that source is closed.
+        """
+        if self._source.inline:
+            self.abandon()
+            raise RuntimeError(
+                "an inline source cannot be streamed under ASGI, where it would block the event "
+                "loop: pass the iterable itself, and it runs on a thread of its own"
+            )
+        self._open()
+        return self._connect_loop(loop)
+
+    def _open(self) -> None:
+        if not _claim(self._unopened):
+            raise RuntimeError("a streaming response can be iterated only once")
+
+    def _connect_thread(self) -> ThreadSignal | InlinePump:
+        if self._source.inline:
+            pump = InlinePump(self._source, self.kind, self.context, self._pump_leaves)
+            self._pump, self.buffer = pump, pump.buffer
+            return pump
+        readable = ThreadSignal()
+        reads_async = self._source.reads_async(on_loop=False)
+        self._connect(readable, background_loop() if reads_async else None)
+        return readable
+
+    def _connect_loop(self, loop: asyncio.AbstractEventLoop) -> LoopSignal:
+        readable = LoopSignal(loop)
+        self._connect(readable, loop if self._source.reads_async(on_loop=True) else None)
+        return readable
+
+    def _connect(self, readable: Signal, pump_loop: asyncio.AbstractEventLoop | None) -> None:
+        """Put a buffer and the pump, a task of ``pump_loop`` or a thread, before the consumer."""
+        if pump_loop is None:
+            writable = ThreadSignal()
+            self.buffer = Buffer(self.kind, readable, writable)
+            self._pump = ThreadPump(
+                self._source, self.buffer, writable, self.context, self._pump_leaves
+            )
+        else:
+            loop_writable = LoopSignal(pump_loop)
+            self.buffer = Buffer(self.kind, readable, loop_writable)
+            self._pump = TaskPump(
+                self._source, self.buffer, loop_writable, self.context, self._pump_leaves, pump_loop
+            )
+
+    def take(self) -> bytes | None:
+        """The next chunk, or None: then either it is ``over``, or a matter of waiting.
+
+        Raises what the source or the encoder raised, after the chunks before it.
+        """
+        if _claim(self._unstarted):
+            self._start()
+        try:
+            chunk = self._encoder_context.run(next, self._chunks, _END)
+        except BaseException as error:
+            self._leave("failed", raised=error)
+            if isinstance(error, StopAsyncIteration):
+                # It would pass for the end of the chunks (cf. PEP 479).
+                raise RuntimeError("a source or serializer raised StopAsyncIteration") from error
+            raise
+        finally:
+            if self.over:
+                self._let_go()
+        if isinstance(chunk, bytes):
+            self._record.chunk(chunk)
+            return chunk
+        if chunk is _END:
+            self.completed = True
+            self._leave("completed")
+        return None
+
+    def timeout(self) -> float | None:
+        """Seconds until the consumer must ``take`` again even if nothing was offered."""
+        if self._heartbeat_at is None:
+            return None
+        return max(0.0, self._heartbeat_at - time.monotonic())
+
+    def abandon(self) -> None:
+        """The consumer is gone: nobody will take another chunk. Idempotent, from any thread.
+
+        If there never was a consumer, the source is closed all the same.
+        """
+        if _claim(self._unopened):
+            if self._source.inline or not (loop := running_loop()):
+                self._connect_thread()
+            else:
+                self._connect_loop(loop)
+        self._leave("disconnected")
+
+    def _start(self) -> None:
+        self._record.open()
+        if self.kind.heartbeat is not None:
+            self._heartbeat_at = time.monotonic() + min(HEAD_PATIENCE, self.kind.heartbeat)
+        try:
+            self._pump.start()
+        except BaseException as error:
+            # No thread to be had.
+            self._pump.discard()
+            self._leave("failed", raised=error)
+            raise
+
+    def _encode(self) -> Generator[bytes | None, None, None]:
+        """Drain, encode and join for as long as there is something; None when there is not."""
+        buffer, encoder, record = self.buffer, self._encoder, self._record
+        begin: bytes | None = encoder.begin()
+        dropped = 0
+        while True:
+            # Looked at before the drain: what is offered or dropped meanwhile belongs to the next.
+            ended = buffer.ended
+            gap, dropped = buffer.dropped - dropped, buffer.dropped
+            batch = buffer.drain()
+            record.add(buffer.offered, buffer.dropped)
+            beats = self._heartbeat_at is not None and time.monotonic() >= self._heartbeat_at
+            if batch or gap or beats:
+                if self.kind.heartbeat is not None and (beats or begin is not None):
+                    self._heartbeat_at = time.monotonic() + self.kind.heartbeat
+                yield from _joined(self._pieces(begin or b"", gap, batch, beats))
+                begin = None
+                if encoder.refused:
+                    record.refuse(encoder.refused)
+                    encoder.refused.clear()
+            elif ended:
+                break
+            else:
+                yield None
+        if buffer.error is not None:
+            raise buffer.error
+        yield from _joined(iter((begin or b"", encoder.end())))
+
+    def _pieces(self, begin: bytes, gap: int, batch: list[Any], beats: bool) -> Iterator[bytes]:
+        yield begin
+        if gap:
+            yield self._encoder.comment(f"dropped {gap}")
+        if batch:
+            yield from self._encoder.encode(batch)
+        if beats:
+            yield self._encoder.comment("heartbeat")
+
+    def _leave(self, outcome: Outcome, raised: BaseException | None = None) -> None:
+        """The consumer leaves; ``raised`` is what it was told."""
+        if not _claim(self._staying):
+            return
+        self.over = True
+        self._record.outcome = outcome
+        self._raised = raised
+        self.buffer.abandon()
+        self._let_go()
+        if _claim(self._unstarted):
+            self._pump.discard()
+        elif not self.buffer.ended:
+            self._pump.stop()
+        if self._sides.pop() == "last":
+            self.context.run(self._close, self.buffer.error)
+
+    def _let_go(self) -> None:
+        """Free the batch in hand, unless another thread is encoding it: that one comes by here."""
+        with suppress(ValueError):
+            self._chunks.close()
+
+    def _pump_leaves(self, error: BaseException | None) -> None:
+        """The pump leaves, still in the source's context."""
+        try:
+            if self._sides.pop() == "last":
+                self._close(error)
+        finally:
+            self.buffer.end(error)
+
+    def _close(self, error: BaseException | None) -> None:
+        """Both sides have left; ``error`` is the source's."""
+        self._record.add(self.buffer.offered, self.buffer.dropped)
+        self._record.close()
+        if error is not None and error is not self._raised:
+            self._record.lose(error)
+        with ExitStack() as stack:
+            for callback in self._callbacks:
+                stack.callback(callback, self._raised or error)
+
+
+class Chunks:
+    """The chunks of one stream, for a thread: an iterator of non-empty ``bytes``.
+
+    Raises what the source or the encoder raised, unchanged, after the chunks before it. ``close``
+    may be called at any time, from any thread, any number of times: a ``next`` that is waiting
+    then ends at once.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._signal = pipeline.open_for_thread()
+        self._pipeline = pipeline
+        self._first: bytes | None = None
+        _abandon_when_collected(self, pipeline)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        pipeline = self._pipeline
+        while not pipeline.over:
+            chunk = pipeline.take()
+            if chunk is not None:
+                return chunk
+            if not pipeline.over:
+                self._signal.wait(pipeline.buffer.readable_now, pipeline.timeout())
+        raise StopIteration
+
+    def prefetch(self) -> None:
+        """Take the first chunk now, so that a source that fails before it fails here."""
+        self._first = next(self, None)
+
+    def close(self) -> None:
+        self._first = None
+        self._pipeline.abandon()
+
+
+class AsyncChunks:
+    """The chunks of one stream, for a task: an async iterator of non-empty ``bytes``.
+
+    Raises what the source or the encoder raised, unchanged, after the chunks before it. ``abandon``
+    may be called at any time, from any thread, any number of times: an ``anext`` that is waiting
+    then ends at once. ``aclose`` waits for the source to close as well, for a second at most.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._signal = pipeline.open_for_loop(asyncio.get_running_loop())
+        self._pipeline = pipeline
+        _abandon_when_collected(self, pipeline)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        pipeline = self._pipeline
+        while not pipeline.over:
+            chunk = pipeline.take()
+            if chunk is not None:
+                return chunk
+            if not pipeline.over:
+                await self._signal.wait(pipeline.buffer.readable_now, pipeline.timeout())
+        raise StopAsyncIteration
+
+    @property
+    def completed(self) -> bool:
+        """Whether the last chunk was taken: the stream is whole."""
+        return self._pipeline.completed
+
+    def abandon(self) -> None:
+        self._pipeline.abandon()
+
+    async def aclose(self) -> None:
+        self.abandon()
+        buffer = self._pipeline.buffer
+        patience_ends = time.monotonic() + CLOSING_PATIENCE
+        while not buffer.ended and (patience := patience_ends - time.monotonic()) > 0:
+            await self._signal.wait(lambda: buffer.ended, patience)
+
+
+def _abandon_when_collected(chunks: Chunks | AsyncChunks, pipeline: Pipeline) -> None:
+    # A server that forgets to close. On a thread of its own, since the garbage collector may come
+    # by while this one holds a lock that abandoning wants, such as a metric's.
+    def abandon() -> None:
+        if not pipeline.over:
+            threading.Thread(target=pipeline.abandon, daemon=True).start()
+
+    weakref.finalize(chunks, abandon).atexit = False
+
+
+def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Non-empty chunks of the same bytes, small pieces together. A failure comes after them."""
+    waiting: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces:
+            if size + len(piece) > CHUNK_BYTES and size:
+                yield b"".join(waiting)
+                waiting.clear()
+                size = 0
+            if len(piece) >= CHUNK_BYTES:
+                yield piece
+            elif piece:
+                waiting.append(piece)
+                size += len(piece)
+    except Exception:
+        if waiting:
+            yield b"".join(waiting)
+        raise
+    if waiting:
+        yield b"".join(waiting)
+
+
+def _claim(tokens: list[str]) -> bool:
+    try:
+        tokens.pop()
+    except IndexError:
+        return False
+    return True

@@ -1,0 +1,243 @@
+"""What carries elements from the source into the buffer: a thread, a task, or the consumer."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextvars import Context
+from typing import Final, Protocol
+
+from streamkit.buffer import Buffer
+from streamkit.kind import Kind
+from streamkit.signal import LoopSignal, ThreadSignal, call_on
+from streamkit.source import Source
+
+__all__ = ["InlinePump", "Pump", "TaskPump", "ThreadPump"]
+
+INLINE_TURN: Final = 0.01
+"""Seconds that an inline source is read on for one batch."""
+
+TASK_TURN: Final = 0.001
+"""Seconds after which an async source that never awaits lets the rest of its loop run."""
+
+TASK_STRIDE: Final = 32
+"""Elements between two looks at the clock for that."""
+
+Leave = Callable[[BaseException | None], None]
+"""Ends the buffer, with the source's error if there was one."""
+
+
+class Pump(Protocol):
+    """Reads a source to its end, closes it and leaves.
+
+    All of the source, from its first element to its ``close``, runs under one context and on one
+    thread or task. Its error, unless the consumer has left, is the buffer's.
+    """
+
+    def start(self) -> None:
+        """Begin to read. Called once, unless ``discard`` is."""
+
+    def stop(self) -> None:
+        """The buffer was abandoned: see to it that the source closes as soon as it can."""
+
+    def discard(self) -> None:
+        """Close the source that never started; the buffer is abandoned already."""
+
+
+class ThreadPump:
+    """Reads a sync source on a thread of its own."""
+
+    def __init__(
+        self,
+        source: Source,
+        buffer: Buffer,
+        writable: ThreadSignal,
+        context: Context,
+        leave: Leave,
+    ) -> None:
+        self._source = source
+        self._buffer = buffer
+        self._writable = writable
+        self._context = context
+        self._leave = leave
+
+    def start(self) -> None:
+        # A daemon: no source may keep the interpreter from exiting.
+        threading.Thread(target=self._run, name="streamkit-pump", daemon=True).start()
+
+    def stop(self) -> None:
+        # The abandoned buffer has woken it. Inside the source's own code nothing can.
+        pass
+
+    def discard(self) -> None:
+        self._run()
+
+    def _run(self) -> None:
+        self._context.run(self._read)
+
+    def _read(self) -> None:
+        try:
+            try:
+                if not self._buffer.abandoned:
+                    self._fill()
+            finally:
+                self._source.close()
+        except BaseException as error:
+            self._leave(error)
+        else:
+            self._leave(None)
+
+    def _fill(self) -> None:
+        buffer = self._buffer
+        offer = buffer.offer
+        for element in self._source.iterator():
+            while not offer(element):
+                if buffer.abandoned:
+                    return
+                self._writable.wait(buffer.writable_now, buffer.patience())
+
+
+class TaskPump:
+    """Reads an async source as a task of ``loop``."""
+
+    def __init__(
+        self,
+        source: Source,
+        buffer: Buffer,
+        writable: LoopSignal,
+        context: Context,
+        leave: Leave,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._source = source
+        self._buffer = buffer
+        self._writable = writable
+        self._context = context
+        self._leave = leave
+        self._loop = loop
+        self._task: asyncio.Task[None] | None = None
+        self._reading = False
+        self._stopped = False
+
+    def start(self) -> None:
+        call_on(self._loop, self._start)
+
+    def stop(self) -> None:
+        call_on(self._loop, self._cancel)
+
+    def discard(self) -> None:
+        self.start()
+
+    def _start(self) -> None:
+        self._task = self._loop.create_task(self._run(), context=self._context)
+        self._task.add_done_callback(self._over)
+
+    def _cancel(self) -> None:
+        # Only what reads is cancelled, and once: not a task that has yet to begin, which then would
+        # never close its source, nor one whose source is closing.
+        self._stopped = True
+        if self._task is not None and self._reading:
+            self._reading = False
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            try:
+                if not self._buffer.abandoned:
+                    self._reading = True
+                    await self._fill()
+            finally:
+                self._reading = False
+                await self._source.aclose()
+        except BaseException as error:
+            cancelled = self._stopped and isinstance(error, asyncio.CancelledError)
+            self._leave(None if cancelled else error)
+        else:
+            self._leave(None)
+
+    async def _fill(self) -> None:
+        buffer = self._buffer
+        offer = buffer.offer
+        taken = 0
+        turn_ends = time.monotonic() + TASK_TURN
+        async for element in self._source.async_iterator():
+            while not offer(element):
+                if buffer.abandoned:
+                    return
+                await self._writable.wait(buffer.writable_now, buffer.patience())
+            taken += 1
+            if not taken % TASK_STRIDE and time.monotonic() >= turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = time.monotonic() + TASK_TURN
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        if not self._buffer.ended:
+            # Cancelled by somebody else before its first step.
+            self._leave(asyncio.CancelledError())
+
+
+class InlinePump:
+    """Reads a sync source on its consumer's thread, a turn at a time.
+
+    It is the buffer's signals, too: to wait for an element is to read on.
+    """
+
+    armed = False
+
+    def __init__(self, source: Source, kind: Kind, context: Context, leave: Leave) -> None:
+        self.buffer = Buffer(kind, readable=self, writable=self)
+        self._source = source
+        self._context = context
+        self._leave = leave
+        self._lock = threading.Lock()
+        self._reading = self._read()
+
+    def notify(self) -> None:
+        pass
+
+    def wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
+        with self._lock:
+            self._turn()
+        if self.buffer.abandoned:
+            # By another thread, which found the lock taken.
+            self.stop()
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        if self._lock.acquire(blocking=False):
+            try:
+                self._turn()
+            finally:
+                self._lock.release()
+
+    def discard(self) -> None:
+        self.stop()
+
+    def _turn(self) -> None:
+        self._context.run(next, self._reading, None)
+
+    def _read(self) -> Iterator[None]:
+        try:
+            try:
+                if not self.buffer.abandoned:
+                    yield from self._fill()
+            finally:
+                self._source.close()
+        except BaseException as error:
+            self._leave(error)
+        else:
+            self._leave(None)
+
+    def _fill(self) -> Iterator[None]:
+        buffer = self.buffer
+        turn_ends = time.monotonic() + INLINE_TURN
+        for element in self._source.iterator():
+            while not (taken := buffer.offer(element)) or time.monotonic() >= turn_ends:
+                yield
+                if buffer.abandoned:
+                    return
+                turn_ends = time.monotonic() + INLINE_TURN
+                if taken:
+                    break

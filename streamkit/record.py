@@ -1,0 +1,71 @@
+"""What is counted, timed and logged of one stream."""
+
+import logging
+import time
+from collections.abc import Sequence
+
+from streamkit.kind import Kind
+from streamkit.metrics import Outcome, stream_metrics
+
+__all__ = ["Record"]
+
+logger = logging.getLogger("streamkit")
+
+
+class Record:
+    """The figures of one stream, added to the metrics once a drain and not once an element."""
+
+    def __init__(self, kind: Kind, name: str, tenant: str) -> None:
+        self.outcome: Outcome = "disconnected"
+        self._label = (kind.name, name, tenant)
+        self._metrics = stream_metrics(*self._label)
+        self._opened_at: float | None = None
+        self._elements = 0
+        self._dropped = 0
+        self._bytes = 0
+        self._bytes_added = 0
+
+    def open(self) -> None:
+        self._opened_at = time.monotonic()
+        self._metrics.opened()
+
+    def chunk(self, chunk: bytes) -> None:
+        if not self._bytes and self._opened_at is not None:
+            self._metrics.first_byte(time.monotonic() - self._opened_at)
+        self._bytes += len(chunk)
+
+    def add(self, elements: int, dropped: int) -> None:
+        """``elements`` and ``dropped``: how many there were since the start."""
+        if elements > self._elements:
+            self._metrics.drained(elements - self._elements, dropped - self._dropped)
+            self._elements, self._dropped = elements, dropped
+        if self._bytes > self._bytes_added:
+            self._metrics.sent(self._bytes - self._bytes_added)
+            self._bytes_added = self._bytes
+
+    def refuse(self, reasons: Sequence[ValueError]) -> None:
+        self._metrics.refused(len(reasons))
+        for reason in reasons:
+            logger.warning("%s stream %r (tenant %r) refused an element: %s", *self._label, reason)
+
+    def lose(self, error: BaseException) -> None:
+        """The source failed when there was no consumer left to raise ``error`` to."""
+        logger.error(
+            "the source of %s stream %r (tenant %r) failed after its consumer had left",
+            *self._label,
+            exc_info=error,
+        )
+
+    def close(self) -> None:
+        if self._opened_at is None:
+            return
+        seconds = time.monotonic() - self._opened_at
+        self._metrics.closed(self.outcome, seconds)
+        logger.debug(
+            "%s stream %r (tenant %r) %s: %d elements, %d bytes, %.3f s",
+            *self._label,
+            self.outcome,
+            self._elements,
+            self._bytes,
+            seconds,
+        )

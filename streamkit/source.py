@@ -1,0 +1,116 @@
+"""The user's iterable: what may be one, and how it is opened and closed."""
+
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack
+from typing import Any, Generic, TypeVar, cast
+
+__all__ = ["Inline", "Source", "check_source", "inline"]
+
+T = TypeVar("T")
+
+
+class Inline(Generic[T]):
+    """What ``inline`` returns: a sync iterable that stays on its consumer's thread."""
+
+    __slots__ = ("iterable",)
+
+    def __init__(self, iterable: Iterable[T]) -> None:
+        self.iterable = iterable
+
+
+def inline(iterable: Iterable[T]) -> Inline[T]:
+    """Mark a thread-bound sync source: under WSGI it runs on the thread that serves the request.
+
+    For what must not leave the thread it was made on: a ``sqlite3`` cursor opened in the view, a
+    database transaction of a test case. Such a stream has no pump: it cannot send a heartbeat, nor
+    notice that its client left, while the source blocks. Under ASGI, where a blocking source would
+    stop the event loop, opening it raises RuntimeError.
+
+    Raises TypeError if ``iterable`` is not a sync iterable.
+    """
+    check_source("iterable", iterable)
+    if not hasattr(iterable, "__iter__"):
+        raise TypeError(
+            "iterable must be a sync iterable: an async one runs on an event loop and cannot be "
+            f"inline, got {type(iterable).__name__}"
+        )
+    return Inline(iterable)
+
+
+def check_source(argument: str, value: object) -> None:
+    """Raise TypeError, naming ``argument``, if ``value`` is no source of elements."""
+    if isinstance(value, Inline):
+        return
+    expected = f"{argument} must be an iterable or async iterable of elements"
+    if inspect.iscoroutine(value):
+        value.close()
+        raise TypeError(f"{expected}, got a coroutine: await it, and pass what it returns")
+    if inspect.isroutine(value):
+        name = getattr(value, "__name__", "the function")
+        raise TypeError(f"{expected}, got a function: call it, as in {name}()")
+    if isinstance(value, str | bytes | bytearray | memoryview):
+        raise TypeError(f"{expected}, got one {type(value).__name__}: put it in a list")
+    if isinstance(value, Mapping):
+        raise TypeError(f"{expected}, got one mapping: put it in a list, or pass its .items()")
+    if isinstance(value, type) or not (hasattr(value, "__iter__") or hasattr(value, "__aiter__")):
+        raise TypeError(f"{expected}, got {type(value).__name__}")
+
+
+class Source:
+    """An iterable that is opened late and closed once.
+
+    Both the iterator and the iterable that it came from are closed, where they have a ``close`` or
+    ``aclose``: PEP 3333 asks for the iterable's, a generator in between wants its own.
+    """
+
+    __slots__ = ("_iterable", "_iterator", "inline")
+
+    def __init__(self, iterable: Iterable[Any] | AsyncIterable[Any] | Inline[Any]) -> None:
+        self.inline = isinstance(iterable, Inline)
+        self._iterable: Any = iterable.iterable if isinstance(iterable, Inline) else iterable
+        self._iterator: Any = None
+
+    def reads_async(self, *, on_loop: bool) -> bool:
+        """Whether a task reads it and not a thread.
+
+        An iterable that is both, such as a Django queryset, is read the way its consumer is.
+        """
+        if self.inline or not hasattr(self._iterable, "__aiter__"):
+            return False
+        return on_loop or not hasattr(self._iterable, "__iter__")
+
+    def iterator(self) -> Iterator[Any]:
+        self._iterator = iter(self._iterable)
+        return cast("Iterator[Any]", self._iterator)
+
+    def async_iterator(self) -> AsyncIterator[Any]:
+        self._iterator = aiter(self._iterable)
+        return cast("AsyncIterator[Any]", self._iterator)
+
+    def close(self) -> None:
+        with ExitStack() as stack:
+            for closable in self._closables():
+                close = getattr(closable, "close", None)
+                if close is not None:
+                    stack.callback(close)
+
+    async def aclose(self) -> None:
+        async with AsyncExitStack() as stack:
+            for closable in self._closables():
+                # Database drivers call it close() and mean a coroutine.
+                close = getattr(closable, "aclose", None) or getattr(closable, "close", None)
+                if close is not None:
+                    stack.push_async_callback(_await, close)
+
+    def _closables(self) -> list[Any]:
+        """What to close, the last one first."""
+        if self._iterator is None or self._iterator is self._iterable:
+            return [self._iterable]
+        return [self._iterable, self._iterator]
+
+
+async def _await(close: Any) -> None:
+    closing = close()
+    if inspect.isawaitable(closing):
+        await closing

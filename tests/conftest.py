@@ -1,0 +1,24 @@
+from collections.abc import Iterator
+
+import pytest
+from combinations import COMBINATIONS, Combination
+from prometheus_client import CollectorRegistry
+
+import streamkit
+
+
+@pytest.fixture
+def registry() -> Iterator[CollectorRegistry]:
+    """A registry of its own for the streams of one test."""
+    registry = CollectorRegistry()
+    streamkit.metrics.use(registry)
+    yield registry
+    streamkit.metrics.use(None)
+
+
+@pytest.fixture(params=COMBINATIONS)
+def combination(request: pytest.FixtureRequest) -> Iterator[Combination]:
+    source, reader_class = request.param
+    reader = reader_class()
+    yield Combination(source, reader)
+    reader.stop()

@@ -1,0 +1,538 @@
+"""Every way for a stream to end, in the four combinations of source and consumer.
+
+After each: the source was closed once, on the thread or task and in the context that ran it, and
+the metrics are back where they were.
+"""
+
+import asyncio
+import gc
+import logging
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from combinations import WAIT, AsyncSource, Combination, SyncSource, mark, value, wait_until
+from prometheus_client import CollectorRegistry
+
+import streamkit
+from streamkit import StreamingService, StreamResponse, kind
+
+CLOSED = "stream_closed_total"
+
+
+def assert_settled(source: Any, registry: CollectorRegistry, outcome: str | None) -> None:
+    assert source.closed.wait(WAIT)
+    wait_until(lambda: value(registry, "stream_active") == 0)
+    assert source.closes == 1
+    assert len(source.places) <= 1
+    assert source.marks <= {"caller"}
+    for each in ("completed", "disconnected", "failed"):
+        assert value(registry, CLOSED, outcome=each) == (each == outcome)
+
+
+def export(source: Any, **arguments: Any) -> StreamResponse:
+    mark.set("caller")
+    response = StreamingService.export("rows", source, "ndjson", **arguments)
+    mark.set("changed after the call")
+    return response
+
+
+def rows(*numbers: int) -> bytes:
+    return b"".join(b"%d\n" % number for number in numbers)
+
+
+def test_the_source_ends(combination: Combination, registry: CollectorRegistry) -> None:
+    source = combination.source(range(1000))
+    reader = combination.reader.open(export(source))
+    assert reader.rest() == rows(*range(1000))
+    assert_settled(source, registry, "completed")
+    assert value(registry, "stream_elements_total") == 1000
+    assert value(registry, "stream_bytes_total") == len(rows(*range(1000)))
+
+
+def test_the_source_is_closed_before_the_last_chunk(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    source = combination.source([1])
+    reader = combination.reader.open(StreamingService.export("rows", source, "json"))
+    chunks = b""
+    while not chunks.endswith(b"]\n"):
+        chunks += reader.next()
+    assert source.closes == 1
+    reader.leave()
+
+
+def test_the_source_starts_with_the_first_chunk_and_not_before(combination: Combination) -> None:
+    source = combination.source([1])
+    reader = combination.reader.open(export(source))
+    assert source.given == 0
+    reader.next()
+    assert source.given == 1
+    reader.leave()
+
+
+def test_the_source_raises(combination: Combination, registry: CollectorRegistry) -> None:
+    error = RuntimeError("out of rows")
+    source = combination.source([1, 2, error])
+    reader = combination.reader.open(export(source))
+    sent = b""
+    with pytest.raises(RuntimeError) as raised:
+        while True:
+            sent += reader.next()
+    assert raised.value is error
+    assert sent == rows(1, 2)
+    with pytest.raises(StopIteration):
+        reader.next()
+    assert_settled(source, registry, "failed")
+
+
+def test_the_source_raises_before_its_first_element(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    error = OSError("no rows")
+    source = combination.source([error])
+    reader = combination.reader.open(StreamingService.export("rows", source, "json"))
+    with pytest.raises(OSError, match="no rows") as raised:
+        reader.next()
+    assert raised.value is error
+
+
+def test_closing_the_source_fails(combination: Combination, registry: CollectorRegistry) -> None:
+    """As a failed commit does. The export must not look complete."""
+    source = combination.source([1])
+    source.close_error = RuntimeError("not committed")
+    reader = combination.reader.open(export(source))
+    with pytest.raises(RuntimeError, match="not committed"):
+        reader.rest()
+    assert_settled(source, registry, "failed")
+
+
+def test_the_encoder_raises(combination: Combination, registry: CollectorRegistry) -> None:
+    def serialize(row: int) -> str:
+        if row == 3:
+            raise ZeroDivisionError
+        return str(row)
+
+    source = combination.source(range(1000))
+    reader = combination.reader.open(export(source, serialize=serialize))
+    sent = b""
+    with pytest.raises(ZeroDivisionError):
+        while True:
+            sent += reader.next()
+    reader.leave()
+    assert sent == rows(0, 1, 2)
+    assert_settled(source, registry, "failed")
+
+
+@pytest.mark.parametrize("stop", [StopIteration, StopAsyncIteration])
+def test_a_stray_stop_in_the_encoder_is_no_end_of_the_stream(
+    combination: Combination, registry: CollectorRegistry, stop: type[Exception]
+) -> None:
+    def serialize(row: int) -> str:
+        raise stop
+
+    source = combination.source(range(3))
+    reader = combination.reader.open(export(source, serialize=serialize))
+    with pytest.raises(RuntimeError) as raised:
+        reader.next()
+    assert isinstance(raised.value.__cause__, stop)
+    reader.leave()
+    assert_settled(source, registry, "failed")
+
+
+def test_the_consumer_leaves_while_the_pump_waits_for_room(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    source = combination.source(range(100_000))
+    reader = combination.reader.open(export(source))
+    reader.next()
+    reader.leave()
+    assert_settled(source, registry, "disconnected")
+    assert source.given <= 128 * 3
+
+
+def test_the_consumer_leaves_before_the_first_chunk(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    source = combination.source(range(10))
+    reader = combination.reader.open(export(source))
+    reader.leave()
+    assert_settled(source, registry, None)
+    assert source.given == 0
+    with pytest.raises(StopIteration):
+        reader.next()
+
+
+def test_the_response_is_closed_without_being_opened(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    source = combination.source(range(10))
+    response = export(source)
+    combination.reader.drop(response)
+    assert_settled(source, registry, None)
+    response.close()
+    assert source.closes == 1
+
+
+def test_the_response_is_dropped_without_being_opened(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    source = combination.source(range(10))
+    export(source)
+    gc.collect()
+    assert_settled(source, registry, None)
+
+
+def test_the_chunks_are_dropped_without_being_closed(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    source = combination.source(range(100_000))
+    reader = combination.reader.open(export(source))
+    reader.next()
+    reader.chunks = reader.async_chunks = None
+    gc.collect()
+    wait_until(lambda: combination.reader.run(lambda: source.closed.is_set()))
+    assert_settled(source, registry, "disconnected")
+
+
+def test_leaving_twice_is_leaving_once(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    source = combination.source(range(100_000))
+    reader = combination.reader.open(export(source))
+    reader.next()
+    reader.leave()
+    reader.leave()
+    assert_settled(source, registry, "disconnected")
+
+
+def test_a_response_is_opened_once(combination: Combination) -> None:
+    response = export(combination.source([1]))
+    combination.reader.open(response).rest()
+    with pytest.raises(RuntimeError, match="only once"):
+        combination.reader.open(response)
+
+
+def test_the_source_fails_to_close_after_the_consumer_left(
+    combination: Combination, registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = combination.source(range(100_000))
+    source.close_error = RuntimeError("could not close")
+    reader = combination.reader.open(export(source))
+    reader.next()
+    with caplog.at_level(logging.ERROR, "streamkit"):
+        reader.leave()
+        assert_settled(source, registry, "disconnected")
+        wait_until(lambda: bool(caplog.records))
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert record.exc_info[1] is source.close_error
+
+
+def test_callbacks_run_once_the_stream_is_over_in_the_context_of_the_source(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    seen: list[object] = []
+    over = threading.Event()
+    source = combination.source(range(100_000))
+    response = export(source)
+    response.call_on_close(lambda error: seen.append((mark.get(), source.closes, error)))
+    response.call_on_close(lambda error: over.set())
+    reader = combination.reader.open(response)
+    reader.next()
+    reader.leave()
+    assert over.wait(WAIT)
+    assert seen == [("caller", 1, None)]
+
+
+def test_a_closing_line_is_logged(
+    combination: Combination, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "streamkit"):
+        combination.reader.open(export(combination.source(range(3)))).rest()
+    (message,) = caplog.messages
+    assert message.startswith(
+        "export stream 'rows' (tenant 'system') completed: 3 elements, 6 bytes, "
+    )
+
+
+class TestClosingFromAnotherThread:
+    """Servers do it when a client vanishes, at any moment."""
+
+    def test_next_is_waiting_for_an_element(self) -> None:
+        entered, release = threading.Event(), threading.Event()
+        closed = threading.Event()
+
+        def source() -> Iterator[int]:
+            try:
+                entered.set()
+                release.wait()
+                yield 1
+            finally:
+                closed.set()
+
+        chunks = iter(export(source()))
+        result: list[object] = []
+        consumer = threading.Thread(target=lambda: result.append(next(chunks, "over")))
+        consumer.start()
+        assert entered.wait(WAIT)
+        chunks.close()
+        consumer.join(WAIT)
+        assert result == ["over"]
+        # The pump is inside the source's own code, where nothing can wake it.
+        assert not closed.is_set()
+        release.set()
+        assert closed.wait(WAIT)
+
+    def test_the_encoder_is_at_work(self) -> None:
+        entered, release = threading.Event(), threading.Event()
+
+        def serialize(row: int) -> str:
+            entered.set()
+            release.wait()
+            return "row"
+
+        source = SyncSource([1, 2])
+        chunks = iter(export(source, serialize=serialize))
+        result: list[object] = []
+        consumer = threading.Thread(target=lambda: result.extend(chunks))
+        consumer.start()
+        assert entered.wait(WAIT)
+        chunks.close()
+        release.set()
+        consumer.join(WAIT)
+        assert not consumer.is_alive()
+        assert source.closed.wait(WAIT)
+        assert source.closes == 1
+
+
+class TestAsyncSources:
+    def test_one_that_waits_is_cancelled_at_once_and_closes_in_its_own_task(self) -> None:
+        places: list[object] = []
+
+        async def source() -> Any:
+            try:
+                places.append(asyncio.current_task())
+                yield 1
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                places.append(asyncio.current_task())
+
+        async def main() -> None:
+            chunks = aiter(export(source()))
+            assert await anext(chunks) == b"1\n"
+            await chunks.aclose()
+            assert len(asyncio.all_tasks()) == 1
+
+        asyncio.run(main())
+        assert len(places) == 2
+        assert len(set(places)) == 1
+
+    def test_one_that_swallows_its_cancellation_is_stopped_at_its_next_element(self) -> None:
+        closes = []
+
+        async def source() -> Any:
+            try:
+                yield 1
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    yield 2
+                closes.append("went on")
+            finally:
+                closes.append("closed")
+
+        async def main() -> None:
+            chunks = aiter(export(source()))
+            await anext(chunks)
+            await chunks.aclose()
+
+        asyncio.run(main())
+        assert closes == ["closed"]
+
+    def test_a_cancelled_consumer_leaves(self) -> None:
+        source = AsyncSource([1, asyncio.Event().wait])
+
+        async def consume(response: StreamResponse, begun: asyncio.Event) -> None:
+            chunks = aiter(response)
+            try:
+                async for _ in chunks:
+                    begun.set()
+            finally:
+                await chunks.aclose()
+
+        async def main() -> None:
+            begun = asyncio.Event()
+            consumer = asyncio.create_task(consume(export(source), begun))
+            await asyncio.wait_for(begun.wait(), WAIT)
+            consumer.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await consumer
+
+        asyncio.run(main())
+        assert source.closes == 1
+
+    def test_one_that_never_awaits_leaves_room_for_the_rest_of_the_loop(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Even when it drops all the time, since its client has stopped reading."""
+        monkeypatch.setattr("streamkit.buffer.PATIENCE", 0.0)
+        stop = False
+
+        async def source() -> Any:
+            while not stop:
+                yield "event"
+
+        async def main() -> None:
+            nonlocal stop
+            chunks = aiter(StreamingService.sse("hot", source()))
+            await anext(chunks)
+            for _ in range(1000):
+                await asyncio.sleep(0)
+            stop = True
+            assert b": dropped" in await anext(chunks)
+            await chunks.aclose()
+
+        asyncio.run(asyncio.wait_for(main(), WAIT))
+
+    def test_under_wsgi_they_share_one_thread(self) -> None:
+        threads = set()
+
+        async def source() -> Any:
+            threads.add(threading.current_thread())
+            yield 1
+
+        for _ in range(5):
+            assert list(export(source())) == [b"1\n"]
+        (thread,) = threads
+        assert thread is not threading.current_thread()
+        assert thread.daemon
+
+
+class TestInline:
+    def test_it_runs_on_the_thread_of_its_consumer(self, registry: CollectorRegistry) -> None:
+        source = SyncSource(range(1000))
+        assert b"".join(export(streamkit.inline(source))) == rows(*range(1000))
+        assert source.places == {threading.current_thread()}
+        assert_settled(source, registry, "completed")
+
+    def test_what_is_slow_is_not_kept_for_a_larger_batch(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("streamkit.pump.INLINE_TURN", 0.0)
+        assert list(export(streamkit.inline([1, 2]))) == [b"1\n", b"2\n"]
+
+    def test_its_error_is_raised_unchanged(self, registry: CollectorRegistry) -> None:
+        error = RuntimeError()
+        source = SyncSource([1, error])
+        chunks = iter(export(streamkit.inline(source)))
+        assert next(chunks) == b"1\n"
+        with pytest.raises(RuntimeError) as raised:
+            next(chunks)
+        assert raised.value is error
+        assert_settled(source, registry, "failed")
+
+    def test_its_consumer_leaves(self, registry: CollectorRegistry) -> None:
+        source = SyncSource(range(100_000))
+        chunks = iter(export(streamkit.inline(source)))
+        next(chunks)
+        chunks.close()
+        assert_settled(source, registry, "disconnected")
+        assert source.given <= 129
+
+    def test_it_is_closed_from_another_thread_while_it_blocks(
+        self, registry: CollectorRegistry
+    ) -> None:
+        entered, release = threading.Event(), threading.Event()
+
+        def block() -> int:
+            entered.set()
+            release.wait()
+            return 1
+
+        source = SyncSource([block])
+        chunks = iter(export(streamkit.inline(source)))
+        result: list[object] = []
+        consumer = threading.Thread(target=lambda: result.append(next(chunks, "over")))
+        consumer.start()
+        assert entered.wait(WAIT)
+        chunks.close()
+        assert source.closes == 0
+        release.set()
+        consumer.join(WAIT)
+        assert result == ["over"]
+        assert source.closes == 1
+
+    def test_it_is_refused_on_an_event_loop(self, registry: CollectorRegistry) -> None:
+        source = SyncSource([1])
+
+        async def main() -> None:
+            with pytest.raises(RuntimeError, match="inline source cannot be streamed under ASGI"):
+                aiter(export(streamkit.inline(source)))
+
+        asyncio.run(main())
+        assert_settled(source, registry, None)
+
+
+def test_a_generator_and_the_iterable_it_came_from_are_both_closed(
+    combination: Combination,
+) -> None:
+    closed = []
+
+    class Sync:
+        def __iter__(self) -> Iterator[int]:
+            try:
+                yield 1
+            finally:
+                closed.append("generator")
+
+        def close(self) -> None:
+            closed.append("iterable")
+
+    class Async:
+        async def __aiter__(self) -> Any:
+            try:
+                yield 1
+            finally:
+                closed.append("generator")
+
+        async def close(self) -> None:
+            closed.append("iterable")
+
+    combination.reader.open(export(Async() if combination.is_async else Sync())).rest()
+    assert closed == ["generator", "iterable"]
+
+
+def test_an_iterable_of_both_kinds_is_read_the_way_its_consumer_is(
+    combination: Combination,
+) -> None:
+    class Both:
+        def __iter__(self) -> Iterator[str]:
+            yield "sync"
+
+        async def __aiter__(self) -> Any:
+            yield "async"
+
+    expected = b'"async"\n' if hasattr(combination.reader, "runner") else b'"sync"\n'
+    assert combination.reader.open(export(Both())).rest() == expected
+
+
+def test_a_heartbeat_is_sent_however_silent_the_source(
+    combination: Combination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=0.01))
+    release = threading.Event()
+
+    def silent() -> Any:
+        return asyncio.to_thread(release.wait) if combination.is_async else release.wait()
+
+    reader = combination.reader.open(
+        StreamingService.sse("silent", combination.source([silent, "after"]), lambda _: "data")
+    )
+    for _ in range(3):
+        assert reader.next() == b": heartbeat\n\n"
+    release.set()
+    assert b"data: data\n\n" in reader.rest()

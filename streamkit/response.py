@@ -1,0 +1,62 @@
+"""The framework-neutral response: status, headers, and a body that is opened once."""
+
+import weakref
+from contextvars import Context
+
+from werkzeug.datastructures import Headers
+
+from streamkit.pipeline import AsyncChunks, Callback, Chunks, Pipeline
+
+__all__ = ["StreamResponse"]
+
+
+class StreamResponse:
+    """What an adapter turns into a response of its framework.
+
+    Iterate it once: with ``for`` on a thread, with ``async for`` on an event loop. The source
+    starts when the first chunk is asked for.
+    """
+
+    status: int
+    headers: Headers
+
+    def __init__(self, pipeline: Pipeline, headers: Headers, status: int = 200) -> None:
+        self.status = status
+        self.headers = headers
+        self._pipeline = pipeline
+        # For a response that is dropped; the chunks of an opened one see to themselves.
+        self._discard = weakref.finalize(self, pipeline.abandon)
+        self._discard.atexit = False
+
+    @property
+    def live(self) -> bool:
+        """Whether the head goes out at once, and not with the first chunk."""
+        return self._pipeline.kind.live
+
+    @property
+    def context(self) -> Context:
+        """The copy of the caller's context that all of the source runs in."""
+        return self._pipeline.context
+
+    def call_on_close(self, callback: Callback) -> None:
+        """Call ``callback`` once, when the stream is over and its source closed.
+
+        It is passed the exception that ended the stream, or None, and runs in ``context``, on the
+        thread or task of whichever side left last.
+        """
+        self._pipeline.call_on_close(callback)
+
+    def __iter__(self) -> Chunks:
+        """The chunks, for this thread. Raises RuntimeError the second time."""
+        self._discard.detach()
+        return Chunks(self._pipeline)
+
+    def __aiter__(self) -> AsyncChunks:
+        """The chunks, for the running loop. Raises RuntimeError the second time."""
+        self._discard.detach()
+        return AsyncChunks(self._pipeline)
+
+    def close(self) -> None:
+        """The response is not wanted, or no longer: close its source. Idempotent."""
+        self._discard.detach()
+        self._pipeline.abandon()

@@ -1,0 +1,249 @@
+"""The service: what its responses say of themselves, and what it refuses at the call."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from combinations import SyncSource
+
+import streamkit
+from streamkit import ServerSentEvent, SizeMismatch, StreamingService
+
+
+def body(response: streamkit.StreamResponse) -> bytes:
+    return b"".join(response)
+
+
+@pytest.mark.parametrize(
+    ("response", "headers", "expected"),
+    [
+        (
+            lambda: StreamingService.sse("s", ["a"]),
+            {
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-cache",
+                "X-Accel-Buffering": "no",
+            },
+            b"data: a\n\n",
+        ),
+        (
+            lambda: StreamingService.download([b"a", b"bc"], filename="a.pdf", size=3),
+            {
+                "Content-Type": "application/pdf",
+                "Content-Disposition": 'attachment; filename="a.pdf"',
+                "Content-Length": "3",
+            },
+            b"abc",
+        ),
+        (
+            lambda: StreamingService.download([b"x"], filename="a", content_type="image/png"),
+            {"Content-Type": "image/png", "Content-Disposition": 'attachment; filename="a"'},
+            b"x",
+        ),
+        (
+            lambda: StreamingService.export("orders", [{"a": 1}], "json"),
+            {
+                "Content-Type": "application/json",
+                "Content-Disposition": 'attachment; filename="orders.json"',
+            },
+            b'[\n{"a":1}\n]\n',
+        ),
+        (
+            lambda: StreamingService.export("orders", [{"a": 1}], "csv"),
+            {
+                "Content-Type": "text/csv; charset=utf-8",
+                "Content-Disposition": 'attachment; filename="orders.csv"',
+            },
+            b"a\r\n1\r\n",
+        ),
+        (
+            lambda: StreamingService.export("orders", [{"a": 1}], "ndjson"),
+            {
+                "Content-Type": "application/x-ndjson",
+                "Content-Disposition": 'attachment; filename="orders.ndjson"',
+            },
+            b'{"a":1}\n',
+        ),
+    ],
+    ids=["sse", "download", "download-typed", "json", "csv", "ndjson"],
+)
+def test_headers_and_body(response: Any, headers: dict[str, str], expected: bytes) -> None:
+    made = response()
+    assert made.status == 200
+    assert dict(made.headers) == headers
+    assert body(made) == expected
+
+
+@pytest.mark.parametrize(
+    ("element", "expected"),
+    [
+        (ServerSentEvent(data="x", event="tick", id="7"), b"event: tick\nid: 7\ndata: x\n\n"),
+        ("two\nlines", b"data: two\ndata: lines\n\n"),
+        ({"a": [1, None]}, b'data: {"a":[1,null]}\n\n'),
+        (1.5, b"data: 1.5\n\n"),
+    ],
+)
+def test_events_without_serialize(element: Any, expected: bytes) -> None:
+    assert body(StreamingService.sse("s", [element])) == expected
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (ServerSentEvent(data="x", retry=500), b"retry: 500\ndata: x\n\n"),
+        ({"data": "x", "id": "1"}, b"id: 1\ndata: x\n\n"),
+        ("x", b"data: x\n\n"),
+    ],
+)
+def test_events_with_serialize(result: Any, expected: bytes) -> None:
+    assert body(StreamingService.sse("s", [0], lambda _: result)) == expected
+
+
+@pytest.mark.parametrize(
+    ("format", "expected"), [("csv", b"1;2\n3;4\n"), ("ndjson", b"1;2\n3;4\n")]
+)
+def test_serialize_gives_the_text_of_a_row(format: Any, expected: bytes) -> None:
+    rows = [(1, 2), (3, 4)]
+    assert body(StreamingService.export("e", rows, format, lambda r: f"{r[0]};{r[1]}")) == expected
+
+
+@pytest.mark.parametrize(
+    ("pieces", "size", "sent", "message"),
+    [
+        ([b"abc", b"d"], 5, b"abcd", r"5.*4"),
+        ([b"abc", b"def"], 5, b"abc", r"5.*6"),
+        ([b"abc", b"de", b"f"], 5, b"abc", r"5.*6"),
+        ([], 1, b"", r"1.*0"),
+        ([b"a"], 0, b"", r"0.*1"),
+    ],
+    ids=["fewer", "more", "more-after-all-of-it", "nothing", "something"],
+)
+def test_a_download_of_another_size_breaks_off_before_it_looks_complete(
+    pieces: list[bytes], size: int, sent: bytes, message: str
+) -> None:
+    chunks = iter(StreamingService.download(pieces, filename="f", size=size))
+    received = b""
+    with pytest.raises(SizeMismatch, match=message):
+        while True:
+            received += next(chunks)
+    assert received == sent
+
+
+def test_one_bad_event_costs_only_itself(caplog: pytest.LogCaptureFixture, registry: Any) -> None:
+    events = [
+        "before",
+        ServerSentEvent(data="x", event="a\nb"),
+        ServerSentEvent(data="x", id="a\0"),
+        ServerSentEvent(data="x", retry=-1),
+        "after",
+    ]
+    assert body(StreamingService.sse("s", events)) == (
+        b"data: before\n\n: refused\n\n: refused\n\n: refused\n\ndata: after\n\n"
+    )
+    labels = {"kind": "sse", "stream": "s", "tenant": "system"}
+    assert registry.get_sample_value("stream_refused_total", labels) == 3
+    for field, message in zip(("event", "id", "retry"), caplog.messages, strict=True):
+        assert message.startswith("sse stream 's' (tenant 'system') refused an element: ")
+        assert field in message.partition("element: ")[2]
+
+
+def generator_function() -> Iterator[int]:
+    yield 1
+
+
+async def async_generator_function() -> AsyncIterator[int]:
+    yield 1
+
+
+async def coroutine_function() -> list[int]:
+    return [1]
+
+
+def sse(**arguments: Any) -> Any:
+    return StreamingService.sse(**{"name": "s", "events": []} | arguments)
+
+
+def download(**arguments: Any) -> Any:
+    return StreamingService.download(**{"source": [], "filename": "f"} | arguments)
+
+
+def export(**arguments: Any) -> Any:
+    return StreamingService.export(**{"name": "e", "rows": [], "format": "json"} | arguments)
+
+
+NOT_SOURCES = [
+    (None, "got NoneType"),
+    (7, "got int"),
+    ("text", "got one str: put it in a list"),
+    (bytearray(b"x"), "got one bytearray: put it in a list"),
+    ({"a": 1}, "got one mapping"),
+    (generator_function, r"got a function: call it, as in generator_function\(\)"),
+    (async_generator_function, r"got a function: call it, as in async_generator_function\(\)"),
+    (coroutine_function, r"got a function: call it, as in coroutine_function\(\)"),
+    (SyncSource, "got type"),
+]
+
+
+@pytest.mark.parametrize(("value", "message"), NOT_SOURCES, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("call", "argument"), [(sse, "events"), (download, "source"), (export, "rows")]
+)
+def test_what_is_no_source_is_refused(call: Any, argument: str, value: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{argument} must be an iterable.*{message}"):
+        call(**{argument: value})
+
+
+def test_a_coroutine_is_refused_and_does_not_warn_of_having_been_forgotten() -> None:
+    with pytest.raises(TypeError, match="rows must be .* got a coroutine: await it"):
+        export(rows=coroutine_function())
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "error", "message"),
+    [
+        (sse, {"name": 7}, TypeError, "name must be a str, got int"),
+        (sse, {"name": " "}, ValueError, "name must be printable and not blank, got ' '"),
+        (sse, {"name": "a\r\nb"}, ValueError, "name must be printable"),
+        (sse, {"serialize": "json"}, TypeError, "serialize must be a function of one element"),
+        (export, {"name": ""}, ValueError, "name must be"),
+        (export, {"format": "xml"}, ValueError, "format must be one of 'json', 'csv', 'ndjson'"),
+        (export, {"format": None}, ValueError, "format must be one of"),
+        (export, {"format": []}, ValueError, "format must be one of"),
+        (download, {"filename": None}, TypeError, "filename"),
+        (download, {"filename": ""}, ValueError, "filename"),
+        (download, {"filename": ".."}, ValueError, "filename"),
+        (download, {"name": None}, TypeError, "name must be a str, got NoneType"),
+        (download, {"size": "1"}, TypeError, "size must be a number of bytes, an int, got str"),
+        (download, {"size": True}, TypeError, "size must be a number of bytes"),
+        (download, {"size": -1}, ValueError, "size must be .* not negative, got -1"),
+        (download, {"content_type": b"a/b"}, TypeError, "content_type must be a str, got bytes"),
+        (download, {"content_type": "pdf"}, ValueError, "content_type must be a media type"),
+        (download, {"content_type": "a/b\r\nX: y"}, ValueError, "content_type must be"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_refused_by_name(
+    call: Any, arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        call(**arguments)
+
+
+def test_nothing_of_a_filename_but_its_name_reaches_the_header() -> None:
+    response = download(filename="../../etc/pass\r\nwd\0")
+    header = response.headers["Content-Disposition"]
+    assert ".." not in header
+    assert "etc" not in header
+    assert header.isprintable()
+
+
+@pytest.mark.parametrize("element", ["text", 7, None])
+def test_a_download_of_anything_but_bytes_is_an_error_that_says_so(element: Any) -> None:
+    with pytest.raises(TypeError, match=type(element).__name__):
+        body(download(source=[element]))
+
+
+@pytest.mark.parametrize("value", [async_generator_function(), "text", 7])
+def test_inline_takes_a_sync_iterable(value: Any) -> None:
+    with pytest.raises(TypeError, match="^iterable must be"):
+        streamkit.inline(value)

@@ -1,0 +1,314 @@
+"""The ASGI adapter, driven by hand-written ``receive`` and ``send`` and asgiref's communicator."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from asgiref.testing import ApplicationCommunicator
+from combinations import WAIT, AsyncSource, SyncSource
+from prometheus_client import CollectorRegistry
+
+import streamkit
+from streamkit_adapters.asgi import StreamingService, StreamkitMiddleware
+
+SOURCES = pytest.mark.parametrize("source_class", [SyncSource, AsyncSource])
+
+
+def scope(method: str = "GET", headers: list[tuple[bytes, bytes]] | None = None) -> Any:
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": "/",
+        "raw_path": b"/",
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers or [],
+        "client": None,
+        "server": None,
+    }
+
+
+class Client:
+    """A server with one client, who may leave."""
+
+    def __init__(self, send: Callable[[Any], Awaitable[None]] | None = None) -> None:
+        self.sent: list[Any] = []
+        self.gone = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._requests = [{"type": "http.request", "body": b"", "more_body": False}]
+        self._send = send
+
+    async def receive(self) -> Any:
+        if self._requests:
+            return self._requests.pop()
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, event: Any) -> None:
+        if self._send is not None:
+            await self._send(event)
+        self.sent.append(event)
+        self._arrived.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._arrived.clear()
+            await asyncio.wait_for(self._arrived.wait(), WAIT)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(event["body"] for event in self.sent[1:])
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    async def checked() -> None:
+        async with asyncio.timeout(WAIT):
+            await main()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(checked())
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+@SOURCES
+def test_the_events_of_a_whole_response(source_class: Any) -> None:
+    async def main() -> None:
+        client = Client()
+        response = StreamingService.export("e", source_class([1, 2]), "ndjson")
+        await response(scope(), client.receive, client.send)
+        assert [event["type"] for event in client.sent[:2]] == [
+            "http.response.start",
+            "http.response.body",
+        ]
+        assert client.sent[0]["status"] == 200
+        assert (b"content-type", b"application/x-ndjson") in client.sent[0]["headers"]
+        assert client.body == b"1\n2\n"
+        assert [event["more_body"] for event in client.sent[1:]] == [True] * (
+            len(client.sent) - 2
+        ) + [False]
+
+    run(main)
+
+
+@SOURCES
+def test_an_empty_download_is_complete(source_class: Any) -> None:
+    async def main() -> None:
+        client = Client()
+        response = StreamingService.download(source_class([]), filename="empty", size=0)
+        await response(scope(), client.receive, client.send)
+        assert [event["type"] for event in client.sent] == [
+            "http.response.start",
+            "http.response.body",
+        ]
+        assert not client.sent[-1]["more_body"]
+
+    run(main)
+
+
+@SOURCES
+def test_head_is_answered_without_starting_the_source(source_class: Any) -> None:
+    async def main() -> None:
+        client = Client()
+        source = source_class([1])
+        await StreamingService.sse("s", source)(scope("HEAD"), client.receive, client.send)
+        assert (b"content-type", b"text/event-stream") in client.sent[0]["headers"]
+        assert client.body == b""
+        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        assert (source.given, source.closes) == (0, 1)
+
+    run(main)
+
+
+def test_the_head_of_a_live_stream_goes_out_at_once() -> None:
+    async def main() -> None:
+        client = Client()
+        response = StreamingService.sse("s", AsyncSource([forever]))
+        task = asyncio.create_task(response(scope(), client.receive, client.send))
+        await client.until(lambda: len(client.sent) == 2)
+        assert client.sent[1] == {"type": "http.response.body", "body": b"", "more_body": True}
+        client.gone.set()
+        await task
+
+    run(main)
+
+
+@SOURCES
+def test_a_source_that_fails_at_once_fails_before_the_head(source_class: Any) -> None:
+    async def main() -> None:
+        client = Client()
+        response = StreamingService.export("e", source_class([KeyError("column")]), "csv")
+        with pytest.raises(KeyError, match="column"):
+            await response(scope(), client.receive, client.send)
+        assert client.sent == []
+
+    run(main)
+
+
+@SOURCES
+def test_a_source_that_fails_midway_leaves_the_body_open(source_class: Any) -> None:
+    async def main() -> None:
+        client = Client()
+        error = RuntimeError("midway")
+        response = StreamingService.export("e", source_class([1, error]), "json")
+        with pytest.raises(RuntimeError) as raised:
+            await response(scope(), client.receive, client.send)
+        assert raised.value is error
+        assert client.body == b"[\n1"
+        assert client.sent[-1]["more_body"]
+
+    run(main)
+
+
+class TestTheClientLeaves:
+    def test_an_idle_stream(self, registry: CollectorRegistry) -> None:
+        async def main() -> None:
+            client = Client()
+            source = AsyncSource(["one", forever])
+            response = StreamingService.sse("s", source)
+            task = asyncio.create_task(response(scope(), client.receive, client.send))
+            await client.until(lambda: b"one" in client.body)
+            client.gone.set()
+            await task
+            assert source.closes == 1
+            assert client.sent[-1]["more_body"]
+
+        run(main)
+        labels = {"kind": "sse", "stream": "s", "tenant": "system"}
+        assert (
+            registry.get_sample_value("stream_closed_total", labels | {"outcome": "disconnected"})
+            == 1
+        )
+        assert registry.get_sample_value("stream_active", labels) == 0
+
+    @SOURCES
+    def test_a_busy_one(self, source_class: Any) -> None:
+        async def main() -> None:
+            client = Client()
+            source = source_class(range(10**9))
+            response = StreamingService.export("e", source, "ndjson")
+            task = asyncio.create_task(response(scope(), client.receive, client.send))
+            await client.until(lambda: len(client.sent) > 10)
+            given = source.given
+            client.gone.set()
+            await task
+            assert source.closes == 1
+            assert source.given - given < 1000
+
+        run(main)
+
+    @SOURCES
+    def test_send_says_so(self, source_class: Any) -> None:
+        """As ASGI HTTP 2.4 has it: ``send`` raises an OSError."""
+
+        async def send(event: Any) -> None:
+            if event["type"] == "http.response.body":
+                raise ConnectionResetError
+
+        async def main() -> None:
+            client = Client(send)
+            source = source_class(range(10**9))
+            response = StreamingService.export("e", source, "ndjson")
+            await response(scope(), client.receive, client.send)
+            assert source.closes == 1
+            assert len(client.sent) == 1
+
+        run(main)
+
+    def test_an_oserror_of_the_source_is_no_disconnect(self) -> None:
+        async def main() -> None:
+            client = Client()
+            response = StreamingService.download(
+                AsyncSource([b"1", ConnectionResetError("by the store")]), filename="f"
+            )
+            with pytest.raises(ConnectionResetError, match="by the store"):
+                await response(scope(), client.receive, client.send)
+
+        run(main)
+
+    def test_the_server_cancels(self) -> None:
+        async def main() -> None:
+            client = Client()
+            source = AsyncSource(["one", forever])
+            response = StreamingService.sse("s", source)
+            task = asyncio.create_task(response(scope(), client.receive, client.send))
+            await client.until(lambda: b"one" in client.body)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert source.closes == 1
+
+        run(main)
+
+
+def test_a_request_with_a_body_that_nobody_read() -> None:
+    async def main() -> None:
+        client = Client()
+        client._requests = [{"type": "http.request", "body": b"x", "more_body": True}] * 3
+        response = StreamingService.export("e", [1], "ndjson")
+        await response(scope("POST"), client.receive, client.send)
+        assert client.body == b"1\n"
+
+    run(main)
+
+
+def test_asgirefs_communicator_reads_it() -> None:
+    async def main() -> None:
+        app: Any = StreamingService.sse("s", AsyncSource(["one", forever]))
+        communicator = ApplicationCommunicator(app, scope())
+        await communicator.send_input({"type": "http.request"})
+        assert (await communicator.receive_output())["type"] == "http.response.start"
+        assert (await communicator.receive_output())["body"] == b""
+        assert (await communicator.receive_output())["body"] == b"data: one\n\n"
+        await communicator.send_input({"type": "http.disconnect"})
+        await communicator.wait()
+
+    run(main)
+
+
+class TestMiddleware:
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        async def source() -> AsyncIterator[str]:
+            seen = streamkit.context.get()
+            yield f"{seen.method} {seen.headers['Host']} {seen.last_event_id} {seen.tenant}"
+
+        await StreamingService.sse("s", source())(scope, receive, send)
+
+    @pytest.mark.parametrize(
+        ("tenant", "body"),
+        [
+            (None, b"data: GET shop.test 7 system\n\n"),
+            (lambda scope: scope["path"], b"data: GET shop.test 7 /\n\n"),
+        ],
+        ids=["default", "callable"],
+    )
+    def test_it_sets_the_context(self, tenant: Any, body: bytes) -> None:
+        async def main() -> None:
+            client = Client()
+            headers = [(b"host", b"shop.test"), (b"last-event-id", b"7"), (b"x-tenant", b"evil")]
+            middleware = StreamkitMiddleware(self.app, tenant=tenant)
+            await middleware(scope(headers=headers), client.receive, client.send)
+            assert client.body == body
+
+        run(main)
+
+    def test_it_lets_other_protocols_pass(self) -> None:
+        passed = []
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            passed.append(scope["type"])
+
+        async def main() -> None:
+            client = Client()
+            lifespan: Any = {"type": "lifespan"}
+            await StreamkitMiddleware(app)(lifespan, client.receive, client.send)
+
+        run(main)
+        assert passed == ["lifespan"]

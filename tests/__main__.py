@@ -34,15 +34,17 @@ def install_browser() -> None:
 
 
 def find_pythons() -> None:
-    """Let pyenv, where there is one, show all supported versions and not just the current."""
+    """Put all supported versions that pyenv has on the path, and not just the current one."""
     if not shutil.which("pyenv"):
         return
-    listed = subprocess.run(
-        ["pyenv", "versions", "--bare"], capture_output=True, text=True, check=True
-    )
-    versions = [line for line in listed.stdout.split() if line.startswith(SUPPORTED)]
-    if versions:
-        os.environ["PYENV_VERSION"] = ":".join(versions)
+    versions = output("pyenv", "versions", "--bare").split()
+    supported = [version for version in versions if version.startswith(SUPPORTED)]
+    folders = [f"{output('pyenv', 'prefix', version)}/bin" for version in supported]
+    os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *folders])
+
+
+def output(*command: str) -> str:
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def tox() -> Path:
@@ -60,6 +62,7 @@ def main() -> int:
     install_browser()
     program = tox()
     find_pythons()
+    os.environ["UV_PYTHON_DOWNLOADS"] = "never"
     return subprocess.run([program, *sys.argv[1:]], cwd=ROOT, check=False).returncode
 
 

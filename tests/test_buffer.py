@@ -87,7 +87,7 @@ class BufferMachine(RuleBasedStateMachine):
                 self.dropped += 1
         room = self.has_room(element)
         assert taken is room
-        self.refused = not room
+        self.refused |= not room
         if room:
             self.model.append(element)
             self.accepted += 1

@@ -25,6 +25,9 @@ __all__ = ["AsyncChunks", "Callback", "Chunks", "Pipeline"]
 CHUNK_BYTES: Final = 64 * 1024
 """Up to this size small pieces are joined into one chunk; a larger piece goes out as it is."""
 
+CHUNK_PIECES: Final = 128
+"""Joining many more small ``bytes`` costs a page fault for each that was allocated by itself."""
+
 HEAD_PATIENCE: Final = 0.1
 """Seconds that a live stream waits for a first element before a heartbeat carries its head.
 
@@ -72,7 +75,9 @@ class Pipeline:
         self._record = Record(kind, name, context.get().tenant)
         self._callbacks: list[Callback] = []
         self._chunks = self._encode()
+        self._begin = b""
         self._heartbeat_at: float | None = None
+        self._silent = True
         self._raised: BaseException | None = None
         self._pump: Pump
         # A pop from a list is atomic: of all the threads that claim, one succeeds.
@@ -201,7 +206,7 @@ class Pipeline:
     def _encode(self) -> Generator[bytes | None, None, None]:
         """Drain, encode and join for as long as there is something; None when there is not."""
         buffer, encoder, record = self.buffer, self._encoder, self._record
-        begin: bytes | None = encoder.begin()
+        self._begin = encoder.begin()
         dropped = 0
         while True:
             # Looked at before the drain: what is offered or dropped meanwhile belongs to the next.
@@ -209,29 +214,38 @@ class Pipeline:
             gap, dropped = buffer.dropped - dropped, buffer.dropped
             batch = buffer.drain()
             record.add(buffer.offered, buffer.dropped)
-            beats = self._heartbeat_at is not None and time.monotonic() >= self._heartbeat_at
-            if batch or gap or beats:
-                if self.kind.heartbeat is not None and (beats or begin is not None):
-                    self._heartbeat_at = time.monotonic() + self.kind.heartbeat
-                yield from _joined(self._pieces(begin or b"", gap, batch, beats))
-                begin = None
-                if encoder.refused:
-                    record.refuse(encoder.refused)
-                    encoder.refused.clear()
-            elif ended:
+            if ended and not batch and not gap:
                 break
-            else:
+            beats = self._beats(bool(batch))
+            if not batch and not gap and not beats:
                 yield None
+                continue
+            yield from _joined(self._pieces(gap, batch, beats))
+            if encoder.refused:
+                record.refuse(encoder.refused)
+                encoder.refused.clear()
         if buffer.error is not None:
             raise buffer.error
-        yield from _joined(iter((begin or b"", encoder.end())))
+        yield from _joined(iter((self._begin + encoder.end(),)))
 
-    def _pieces(self, begin: bytes, gap: int, batch: list[Any], beats: bool) -> Iterator[bytes]:
-        yield begin
+    def _beats(self, speaks: bool) -> bool:
+        """Whether it is time for a heartbeat; a stream that ``speaks`` needs no early first one."""
+        if self._heartbeat_at is None or self.kind.heartbeat is None:
+            return False
+        now = time.monotonic()
+        beats = now >= self._heartbeat_at
+        if beats or (speaks and self._silent):
+            self._heartbeat_at = now + self.kind.heartbeat
+            self._silent = False
+        return beats
+
+    def _pieces(self, gap: int, batch: list[Any], beats: bool) -> Iterator[bytes]:
         if gap:
             yield self._encoder.comment(f"dropped {gap}")
-        if batch:
-            yield from self._encoder.encode(batch)
+        for piece in self._encoder.encode(batch) if batch else ():
+            # What begins the body waits for a first element: one that fails can still be a 500.
+            begin, self._begin = self._begin, b""
+            yield begin + piece
         if beats:
             yield self._encoder.comment("heartbeat")
 
@@ -267,7 +281,7 @@ class Pipeline:
     def _close(self, error: BaseException | None) -> None:
         """Both sides have left; ``error`` is the source's."""
         self._record.add(self.buffer.offered, self.buffer.dropped)
-        self._record.close()
+        self._record.close(self._encoder.repaired)
         if error is not None and error is not self._raised:
             self._record.lose(error)
         with ExitStack() as stack:
@@ -367,12 +381,12 @@ def _abandon_when_collected(chunks: Chunks | AsyncChunks, pipeline: Pipeline) ->
 
 
 def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Non-empty chunks of the same bytes, small pieces together. A failure comes after them."""
+    """Non-empty chunks of the same bytes. A failure comes after the pieces before it."""
     waiting: list[bytes] = []
     size = 0
     try:
         for piece in pieces:
-            if size + len(piece) > CHUNK_BYTES and size:
+            if waiting and (size + len(piece) > CHUNK_BYTES or len(waiting) == CHUNK_PIECES):
                 yield b"".join(waiting)
                 waiting.clear()
                 size = 0

@@ -56,16 +56,18 @@ class Record:
             exc_info=error,
         )
 
-    def close(self) -> None:
+    def close(self, repaired: int) -> None:
+        """``repaired``: how many elements held text that UTF-8 cannot carry."""
         if self._opened_at is None:
             return
         seconds = time.monotonic() - self._opened_at
         self._metrics.closed(self.outcome, seconds)
         logger.debug(
-            "%s stream %r (tenant %r) %s: %d elements, %d bytes, %.3f s",
+            "%s stream %r (tenant %r) %s: %d elements, %d bytes, %.3f s%s",
             *self._label,
             self.outcome,
             self._elements,
             self._bytes,
             seconds,
+            f", {repaired} with lone surrogates sent as U+FFFD" if repaired else "",
         )

@@ -1,0 +1,17 @@
+"""From a batch of elements to bytes. Encoders do no I/O: bytes leave only by their return."""
+
+from streamkit.encoders.base import Encoder
+from streamkit.encoders.csv import CsvEncoder
+from streamkit.encoders.json import JsonEncoder
+from streamkit.encoders.ndjson import NdjsonEncoder
+from streamkit.encoders.octets import OctetsEncoder
+from streamkit.encoders.sse import SSEEncoder
+
+__all__ = [
+    "CsvEncoder",
+    "Encoder",
+    "JsonEncoder",
+    "NdjsonEncoder",
+    "OctetsEncoder",
+    "SSEEncoder",
+]

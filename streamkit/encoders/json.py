@@ -1,0 +1,36 @@
+"""One JSON array."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from streamkit.encoders.row import RowEncoder
+from streamkit.values import encoder
+
+__all__ = ["JsonEncoder"]
+
+
+class JsonEncoder(RowEncoder):
+    """One JSON array of all rows, a row a line; without its ``]`` if the stream breaks off.
+
+    RFC 8259. What ``serialize`` returns is an element of the array.
+    """
+
+    _separator = b"\n"
+
+    def begin(self) -> bytes:
+        return b"["
+
+    def end(self) -> bytes:
+        return b"\n]\n"
+
+    def _read(self, rows: Sequence[Any]) -> Sequence[Any]:
+        return self._columns.records(rows, self._number)
+
+    def _write(self, values: Sequence[Any]) -> bytes:
+        # Inside of JSON a line end is always escaped.
+        return self._frame(encoder.encode_lines(values)[:-1].replace(b"\n", b",\n"))
+
+    def _frame(self, text: bytes) -> bytes:
+        text = self._separator + text
+        self._separator = b",\n"
+        return text

@@ -1,0 +1,31 @@
+"""One JSON value a line."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from streamkit.encoders.row import RowEncoder
+from streamkit.values import encoder
+
+__all__ = ["NdjsonEncoder"]
+
+
+class NdjsonEncoder(RowEncoder):
+    """Newline-delimited JSON: one value a line, each line ended by ``\\n``.
+
+    Raises ValueError if ``serialize`` returns more than one line, which would be read as rows.
+    """
+
+    def _read(self, rows: Sequence[Any]) -> Sequence[Any]:
+        return self._columns.records(rows, self._number)
+
+    def _write(self, values: Sequence[Any]) -> bytes:
+        return encoder.encode_lines(values)
+
+    def _frame(self, text: bytes) -> bytes:
+        line = text.removesuffix(b"\n")
+        if b"\n" in line:
+            raise ValueError(
+                f"serialize must return one line for a row of ndjson, got several for row "
+                f"{self._number}"
+            )
+        return line + b"\n"

@@ -1,0 +1,84 @@
+"""What the encoders of an export have in common."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from streamkit.encoders.base import Encoder
+from streamkit.rows import Columns
+from streamkit.values import repaired
+
+__all__ = ["RowEncoder"]
+
+
+class RowEncoder(Encoder):
+    """Encodes rows, a batch in one call of a library.
+
+    ``serialize`` turns a row into its own text, which is sent as it is. ``columns`` are the names
+    that the source knows for the values of its rows.
+
+    Raises TypeError for a row or value that the format has no form for, and for a ``serialize``
+    that returns anything but text.
+    """
+
+    def __init__(
+        self,
+        serialize: Callable[[Any], str | bytes] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self._serialize = serialize
+        self._columns = Columns(columns)
+        self._number: int = 1  # of the next row
+
+    def encode(self, batch: Sequence[Any]) -> Iterator[bytes]:
+        if self._serialize is not None:
+            for row in batch:
+                yield self._own(self._serialize(row))
+            return
+        try:
+            piece = self._write(self._read(batch))
+        except Exception:
+            # Row by row, to send those before the one that fails, or repair the one that must be.
+            for row in batch:
+                yield self._encode_row(row)
+        else:
+            self._number += len(batch)
+            yield piece
+
+    def _encode_row(self, row: Any) -> bytes:
+        piece = self._write_repaired(self._read([row]))
+        self._number += 1
+        return piece
+
+    def _write_repaired(self, values: Sequence[Any]) -> bytes:
+        try:
+            return self._write(values)
+        except UnicodeEncodeError:
+            piece = self._write(repaired(values))
+            self.repaired += 1
+            return piece
+
+    def _own(self, text: Any) -> bytes:
+        if not isinstance(text, str | bytes):
+            raise TypeError(
+                f"serialize must return a row's text as str or bytes, got {type(text).__name__}"
+            )
+        piece = self._frame(self._utf8(text) if isinstance(text, str) else text)
+        self._number += 1
+        return piece
+
+    @abstractmethod
+    def _read(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """What the format takes of ``rows``."""
+
+    @abstractmethod
+    def _write(self, values: Sequence[Any]) -> bytes:
+        """The bytes of what ``_read`` returned. Nothing has changed if it raises.
+
+        Raises UnicodeEncodeError for a lone surrogate.
+        """
+
+    @abstractmethod
+    def _frame(self, text: bytes) -> bytes:
+        """A row's own text as it stands among others."""

@@ -1,0 +1,139 @@
+"""Server-sent events."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from streamkit.encoders.base import Encoder
+from streamkit.event import ServerSentEvent
+from streamkit.values import encoder, repaired
+
+__all__ = ["SSEEncoder"]
+
+# Not str.splitlines, which splits at U+2028 and others that are no line ends here.
+LINE_END: Final = re.compile(r"\r\n|\r|\n")
+
+REFUSED: Final = b": refused\n\n"
+
+
+class SSEEncoder(Encoder):
+    """Events as a ``text/event-stream``.
+
+    ``serialize`` turns an element into a ServerSentEvent, a mapping of its fields, or a str that is
+    its data. Without it an element that is an event or a str is taken so, any other is the data of
+    an event, as JSON.
+
+    An event is refused if its event or id has a line end in it, its id a NUL, its retry is no
+    non-negative int, its data is bytes or has no JSON form, or a mapping has a field that events
+    have not. The comment ``refused`` is sent in its place.
+
+    WHATWG HTML, 9.2.5 "Parsing an event stream". Raises what ``serialize`` raises, and TypeError if
+    it returns anything else.
+    """
+
+    def __init__(
+        self,
+        serialize: Callable[[Any], ServerSentEvent | Mapping[str, Any] | str] | None = None,
+    ) -> None:
+        super().__init__()
+        self._serialize = serialize
+
+    def encode(self, batch: Sequence[Any]) -> Iterator[bytes]:
+        for element in batch:
+            yield self._encode_element(element)
+
+    def comment(self, text: str) -> bytes:
+        return self._utf8(_lines("", text) + "\n")
+
+    def _encode_element(self, element: Any) -> bytes:
+        if self._serialize is not None:
+            element = self._serialize(element)
+            if not isinstance(element, str | ServerSentEvent | Mapping):
+                raise TypeError(
+                    "serialize must return a ServerSentEvent, a mapping of its fields or a str, "
+                    f"got {type(element).__name__}"
+                )
+        try:
+            if isinstance(element, str):
+                text = _lines("data", element)
+            elif isinstance(element, ServerSentEvent):
+                text = self._event(element)
+            elif self._serialize is not None:
+                text = self._event(_from_mapping(element))
+            else:
+                text = self._json(element)
+        except ValueError as reason:
+            self.refused.append(reason)
+            return REFUSED
+        return self._utf8(text + "\n")
+
+    def _event(self, event: ServerSentEvent) -> str:
+        text = ""
+        if event.comment is not None:
+            text = _lines("", event.comment)
+        if event.event is not None:
+            text += _line("event", event.event)
+        if event.id is not None:
+            text += _line("id", event.id)
+            if "\0" in event.id:
+                raise ValueError(f"id must not have a NUL in it, got {event.id[:80]!r}")
+        if event.retry is not None:
+            text += _retry(event.retry)
+        data = event.data
+        if isinstance(data, str):
+            text += _lines("data", data)
+        elif isinstance(data, bytes | bytearray | memoryview):
+            raise ValueError("data must be text or a JSON value, got bytes")
+        elif data is not None:
+            text += self._json(data)
+        return text
+
+    def _json(self, data: Any) -> str:
+        try:
+            try:
+                text = encoder.encode(data).decode()
+            except UnicodeEncodeError:
+                text = encoder.encode(repaired(data)).decode()
+                self.repaired += 1
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"data cannot be sent as JSON: {error}") from error
+        return f"data: {text}\n"
+
+
+def _from_mapping(fields: Mapping[Any, Any]) -> ServerSentEvent:
+    known = ServerSentEvent.__struct_fields__
+    for name in fields:
+        if name not in known:
+            raise ValueError(f"{name!r} is not a field of an event, which has {', '.join(known)}")
+    return ServerSentEvent(**{"data": None, **fields})
+
+
+def _lines(field: str, text: Any) -> str:
+    if type(text) is not str:
+        text = _str(field or "comment", text)
+    if "\n" not in text and "\r" not in text:
+        return f"{field}: {text}\n"
+    return "".join(f"{field}: {line}\n" for line in LINE_END.split(text))
+
+
+def _line(field: str, text: Any) -> str:
+    if type(text) is not str:
+        text = _str(field, text)
+    if "\n" in text or "\r" in text:
+        raise ValueError(f"{field} must not have a CR or LF in it, got {text[:80]!r}")
+    return f"{field}: {text}\n"
+
+
+def _str(field: str, text: Any) -> str:
+    if not isinstance(text, str):
+        raise ValueError(f"{field} must be a str, got {type(text).__name__}")
+    # An enum that is a str would be formatted as its name.
+    return str.__str__(text)
+
+
+def _retry(milliseconds: Any) -> str:
+    if not isinstance(milliseconds, int) or isinstance(milliseconds, bool):
+        raise ValueError(f"retry must be an int of milliseconds, got {type(milliseconds).__name__}")
+    if milliseconds < 0:
+        raise ValueError(f"retry must not be negative, got {milliseconds}")
+    return f"retry: {milliseconds:d}\n"

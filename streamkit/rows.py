@@ -1,0 +1,188 @@
+"""What a row is: the names of its columns and its values, whatever library it comes from."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from itertools import starmap
+from operator import attrgetter, countOf, itemgetter
+from typing import Any
+
+import msgspec
+
+__all__ = ["Columns", "read"]
+
+Names = tuple[Any, ...]
+
+
+def read(row: Any) -> tuple[Names | None, Sequence[Any]]:
+    """The column names that ``row`` carries, None for a plain sequence, and its values.
+
+    A row is a mapping, a dataclass, an attrs, msgspec or pydantic object, a named tuple, a row of
+    SQLAlchemy or ``sqlite3``, or any other sequence but text and bytes.
+
+    Raises TypeError for anything else.
+    """
+    kind: Any = type(row)
+    if issubclass(kind, Mapping):
+        return tuple(row), tuple(row.values())
+    if hasattr(kind, "model_dump"):
+        return read(row.model_dump())
+    attributes = _attributes(kind)
+    if attributes is not None:
+        return tuple(attributes), [getattr(row, name, None) for name in attributes.values()]
+    naming = _naming(kind)
+    if naming:
+        return naming(row), row
+    raise TypeError(
+        "a row must be a mapping, a sequence or an object that declares its fields, "
+        f"got {kind.__name__}: pass a serialize that turns it into text"
+    )
+
+
+@lru_cache
+def _attributes(kind: Any) -> dict[str, str] | None:
+    """The columns of a class that declares its fields, each with its attribute."""
+    if issubclass(kind, msgspec.Struct):
+        return dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
+    if dataclasses.is_dataclass(kind):
+        return {field.name: field.name for field in dataclasses.fields(kind)}
+    if hasattr(kind, "__attrs_attrs__"):
+        # msgspec leaves the private ones out of JSON.
+        names = [field.name for field in kind.__attrs_attrs__]
+        return {name: name for name in names if not name.startswith("_")}
+    return None
+
+
+@lru_cache
+def _naming(kind: Any) -> Callable[[Any], Names | None] | None:
+    """How to tell the names of a sequence's values; None if rows of ``kind`` are no sequences."""
+    if issubclass(kind, Mapping | str | bytes | bytearray | memoryview):
+        return None
+    if _attributes(kind) is not None:
+        return None
+    if hasattr(kind, "_fields"):
+        return attrgetter("_fields")
+    if hasattr(kind, "keys"):
+        return lambda row: tuple(row.keys())
+    return _nameless if issubclass(kind, Sequence) else None
+
+
+def _nameless(row: object) -> None:
+    return None
+
+
+@lru_cache
+def _record_type(names: Names) -> Callable[..., object] | None:
+    """A type that encodes as an object with these ``names``, faster than a dict; None for some."""
+    fields = [f"_{index}" for index in range(len(names))]
+    try:
+        return msgspec.defstruct("Row", fields, rename=dict(zip(fields, names, strict=True)))
+    except (TypeError, ValueError):
+        # A name that is no str or is there twice, a quote, a control character.
+        return None
+
+
+class Columns:
+    """The columns of one export, and its rows under them.
+
+    ``names`` are those that the source knows; None if it knows none, until they are set. A source
+    that knows them yields sequences in their order, whatever names these carry themselves.
+
+    Rows of one type are read without a step of Python's for each value.
+    """
+
+    def __init__(self, names: Sequence[str] | None = None) -> None:
+        self.names: Names | None = None if names is None else tuple(names)
+        self._from_source = names is not None
+
+    def records(self, rows: Sequence[Any], number: int) -> Sequence[Any]:
+        """``rows`` as msgspec takes them: a sequence whose values have names as one object.
+
+        The first row has this ``number``. Raises ValueError if one is longer than the columns.
+        """
+        kind: Any = type(rows[0])
+        if countOf(map(type, rows), kind) == len(rows):
+            naming = _naming(kind)
+            carried = self._carried(naming, rows) if naming else {None}
+            if carried == {None}:
+                return rows
+            names = carried.pop()
+            if not carried and names and _all_of_length(rows, len(names)):
+                record = _record_type(names)
+                if record:
+                    return [*starmap(record, rows)]
+        return [self._record(row, index) for index, row in enumerate(rows, number)]
+
+    def values(self, rows: Sequence[Any], number: int) -> list[Sequence[Any]]:
+        """The values of ``rows`` column by column, None where a row lacks a column.
+
+        The first row has this ``number``. Raises ValueError if one has a column that is not among
+        ``names`` or is longer than they are, and TypeError if one is no row.
+        """
+        kind: Any = type(rows[0])
+        if countOf(map(type, rows), kind) == len(rows):
+            columns = self._uniform_values(kind, rows)
+            if columns is not None:
+                return columns
+        values = [self._row_values(row, index) for index, row in enumerate(rows, number)]
+        return [*zip(*values, strict=True)]
+
+    def _uniform_values(self, kind: Any, rows: Sequence[Any]) -> list[Sequence[Any]] | None:
+        """``values`` of rows of one ``kind`` that have all columns and no other, else None."""
+        names = self.names or ()
+        attributes = _attributes(kind)
+        naming = _naming(kind)
+        try:
+            if attributes and tuple(attributes) == names:
+                return [[*map(attrgetter(name), rows)] for name in attributes.values()]
+            if kind is dict and _all_of_length(rows, len(names)):
+                return [[*map(itemgetter(name), rows)] for name in names]
+        except (AttributeError, KeyError):
+            return None
+        if (
+            naming
+            and self._carried(naming, rows) <= {None, names}
+            and _all_of_length(rows, len(names))
+        ):
+            return [*zip(*rows, strict=True)]
+        return None
+
+    def _carried(
+        self, naming: Callable[[Any], Names | None], rows: Sequence[Any]
+    ) -> set[Names | None]:
+        """The different names that ``rows`` are to be read with."""
+        if self._from_source:
+            return {self.names}
+        return {None} if naming is _nameless else {*map(naming, rows)}
+
+    def _record(self, row: Any, number: int) -> Any:
+        kind: Any = type(row)
+        if not _naming(kind):
+            return row
+        names, values = self._read(row, number)
+        return row if names is None else dict(zip(names, values, strict=False))
+
+    def _row_values(self, row: Any, number: int) -> Sequence[Any]:
+        names, values = self._read(row, number)
+        columns = self.names or ()
+        if names == columns:
+            return [*values, *[None] * (len(columns) - len(values))]
+        record = dict(zip(names or (), values, strict=True))
+        unknown = record.keys() - columns
+        for name in record:
+            if name in unknown:
+                raise ValueError(f"row {number} has a column {name!r} that is not in the header")
+        return [*map(record.get, columns)]
+
+    def _read(self, row: Any, number: int) -> tuple[Names | None, Sequence[Any]]:
+        """``read``, but a sequence in the order of the columns has their names."""
+        names, values = read(row)
+        if values is row and (names is None or self._from_source):
+            names = self.names
+            if names is not None and len(values) > len(names):
+                raise ValueError(f"row {number} has {len(values)} values for {len(names)} columns")
+        return names, values
+
+
+def _all_of_length(rows: Sequence[Any], length: int) -> bool:
+    return countOf(map(len, rows), length) == len(rows)

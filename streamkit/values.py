@@ -1,0 +1,85 @@
+"""What a value is in JSON, the same in every format.
+
+msgspec knows most types; here are the ones that it leaves to its ``enc_hook``.
+"""
+
+from datetime import date, time, timedelta
+from decimal import Decimal
+from functools import singledispatch
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from streamkit.rows import read
+
+__all__ = ["encoder", "repaired", "repaired_text"]
+
+
+@singledispatch
+def plain(value: Any) -> Any:
+    """``value`` as a type that msgspec encodes.
+
+    Raises TypeError if there is none.
+    """
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        # A numpy scalar or array. Of a time in nanoseconds, tolist() would make a bare int.
+        if value.dtype.str.endswith("[ns]"):
+            value = value.astype(value.dtype.str.replace("[ns]", "[us]"))
+        return value.tolist()
+    try:
+        names, values = read(value)
+    except TypeError:
+        raise TypeError(
+            f"a value of type {type(value).__name__} cannot be encoded: "
+            "pass a serialize that turns it into text"
+        ) from None
+    return list(values) if names is None else dict(zip(names, values, strict=True))
+
+
+# msgspec takes these themselves, but not their subclasses.
+plain.register(str, str.__str__)
+plain.register(int, int.__int__)
+plain.register(float, float.__float__)
+plain.register(bytes, bytes.__bytes__)
+plain.register(Decimal, Decimal.__str__)
+plain.register(UUID, UUID.__str__)
+
+
+@plain.register
+def _(value: date | time) -> str:
+    return value.isoformat()
+
+
+@plain.register
+def _(value: timedelta) -> timedelta:
+    return timedelta(value.days, value.seconds, value.microseconds)
+
+
+@plain.register
+def _(value: msgspec.UnsetType) -> None:
+    return None
+
+
+encoder: Final = msgspec.json.Encoder(enc_hook=plain)
+
+
+def repaired(value: Any) -> Any:
+    """``value`` as JSON's own types, its lone surrogates as U+FFFD."""
+    return _repaired(msgspec.to_builtins(value, str_keys=True, enc_hook=plain))
+
+
+def _repaired(value: Any) -> Any:
+    kind = type(value)
+    if kind is str:
+        return repaired_text(value)
+    if kind is list or kind is tuple:
+        return [_repaired(item) for item in value]
+    if kind is dict:
+        return {repaired_text(key): _repaired(item) for key, item in value.items()}
+    return value
+
+
+def repaired_text(text: str) -> str:
+    """``text`` with each lone surrogate as U+FFFD, and each pair of them as its character."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -1,0 +1,167 @@
+"""What leaves the pipeline: each element at once when idle, few and large chunks when busy."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from combinations import WAIT, AsyncSource, Combination, SyncSource
+
+from streamkit import StreamingService, StreamResponse, kind
+from streamkit.pipeline import CHUNK_BYTES
+
+KIB = 1024
+
+
+def chunks(response: StreamResponse) -> list[bytes]:
+    return list(response)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lengths"),
+    [
+        ([1] * 100, [100]),
+        ([0, 1, 0], [1]),
+        ([40 * KIB, 20 * KIB, 20 * KIB], [60 * KIB, 20 * KIB]),
+        ([10, 64 * KIB, 10], [10, 64 * KIB, 10]),
+        ([1024 * KIB, 1024 * KIB], [1024 * KIB, 1024 * KIB]),
+    ],
+    ids=["small", "empty", "up-to-64-KiB", "large-between-small", "large"],
+)
+def test_small_pieces_are_joined_and_large_ones_are_not(
+    pieces: list[int], lengths: list[int]
+) -> None:
+    """They are all there before the first drain."""
+    filled = threading.Event()
+
+    def source() -> Iterator[bytes]:
+        yield from (bytes(length) for length in pieces)
+        filled.set()
+
+    response = StreamingService.download(source(), filename="f")
+    release = response._pipeline.take
+    response._pipeline.take = lambda: (filled.wait(WAIT), release())[1]  # type: ignore[method-assign]
+    assert [len(chunk) for chunk in chunks(response)] == lengths
+
+
+def test_a_large_piece_is_not_copied() -> None:
+    piece = bytes(CHUNK_BYTES)
+    (chunk,) = StreamingService.download([piece], filename="f")
+    assert chunk is piece
+
+
+def test_an_idle_stream_sends_each_element_at_once(combination: Combination) -> None:
+    """The next one is made only when the one before it has arrived."""
+    arrived = threading.Semaphore(0)
+
+    def make() -> Any:
+        if combination.is_async:
+            return asyncio.to_thread(arrived.acquire)
+        return arrived.acquire()
+
+    source = combination.source([make] * 20)
+    reader = combination.reader.open(StreamingService.export("e", source, "ndjson"))
+    for _ in range(20):
+        arrived.release()
+        assert reader.next() == b"true\n"
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "ndjson"])
+def test_a_busy_export_leaves_in_few_chunks(format: Any) -> None:
+    rows = ({"id": number, "name": "a name"} for number in range(100_000))
+    count = sum(1 for _ in StreamingService.export("e", rows, format))
+    assert count < 4_000
+
+
+def test_a_client_that_keeps_up_loses_nothing(combination: Combination) -> None:
+    source = combination.source(map(str, range(200_000)))
+    body = combination.reader.open(StreamingService.sse("s", source)).rest()
+    assert body.replace(b": heartbeat\n\n", b"") == b"".join(
+        b"data: %d\n\n" % number for number in range(200_000)
+    )
+
+
+def test_a_client_that_stops_is_told_what_it_lost_and_gets_the_latest() -> None:
+    made_all = threading.Event()
+
+    def source() -> Iterator[str]:
+        yield from map(str, range(1000))
+        made_all.set()
+        yield "last"
+
+    response = iter(StreamingService.sse("s", source()))
+    first = next(response)
+    assert made_all.wait(WAIT)
+    rest = first + b"".join(response)
+    before, _, after = rest.partition(b": dropped ")
+    lost, _, after = after.partition(b"\n\n")
+    received = before.count(b"data: ") + after.count(b"data: ")
+    assert int(lost) + received == 1001
+    assert after.count(b"data: ") in (64, 65)
+    assert after.startswith(b"data: 93")
+    assert after.endswith(b"data: 999\n\ndata: last\n\n")
+
+
+class TestHeartbeats:
+    def test_the_first_carries_the_head_of_a_silent_stream(self) -> None:
+        release = threading.Event()
+        response = iter(StreamingService.sse("s", SyncSource([release.wait])))
+        assert next(response) == b": heartbeat\n\n"
+        release.set()
+        assert b"".join(response) == b"data: true\n\n"
+
+    def test_they_come_between_events_that_never_pause(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=0.0))
+        body = b"".join(StreamingService.sse("s", ["a", "b"]))
+        assert body.replace(b": heartbeat\n\n", b"") == b"data: a\n\ndata: b\n\n"
+        assert b": heartbeat\n\n" in body
+
+    def test_they_take_no_place_in_the_buffer_and_never_cancel_the_source(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=0.001))
+        release = asyncio.Event()
+
+        async def main() -> None:
+            source = AsyncSource(["one", release.wait, "three"])
+            response = aiter(StreamingService.sse("s", source))
+            received = b""
+            while received.count(b": heartbeat") < 5:
+                received += await anext(response)
+            release.set()
+            async for chunk in response:
+                received += chunk
+            assert received.replace(b": heartbeat\n\n", b"") == (
+                b"data: one\n\ndata: true\n\ndata: three\n\n"
+            )
+            assert source.closes == 1
+
+        asyncio.run(main())
+
+    def test_exports_and_downloads_have_none(self) -> None:
+        assert kind.EXPORT.heartbeat is None
+        assert kind.DOWNLOAD.heartbeat is None
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "ndjson"])
+def test_a_first_row_that_cannot_be_encoded_fails_before_any_byte(format: Any) -> None:
+    """So that it is a 500, as with a source that fails there."""
+    with pytest.raises(TypeError, match="object"):
+        next(iter(StreamingService.export("e", [{"a": object()}], format)))
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "ndjson"])
+def test_a_later_row_that_cannot_be_encoded_fails_after_those_before_it(format: Any) -> None:
+    rows = [{"a": 1}, {"a": 2}, {"a": object()}, {"a": 4}]
+    response = iter(StreamingService.export("e", rows, format))
+    received = b""
+    with pytest.raises(TypeError, match="object"):
+        while True:
+            received += next(response)
+    assert b"2" in received
+    assert b"4" not in received
+    assert not received.endswith(b"]\n")

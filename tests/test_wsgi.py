@@ -33,6 +33,11 @@ def environ(method: str = "GET") -> dict[str, Any]:
     return environ
 
 
+def recorder(started: list[Any]) -> Any:
+    """A ``start_response`` that notes what it is called with."""
+    return lambda *head: started.append(head)
+
+
 def refuse_to_start(*arguments: object) -> Any:
     raise AssertionError("start_response was called")
 
@@ -49,7 +54,7 @@ class TestAllKinds:
         opened = source(elements(kind))
         started: list[Any] = []
         checked = check(lambda environ, start: make(opened)(environ, start))
-        chunks = checked(environ(method), lambda *head: started.append(head))
+        chunks = checked(environ(method), recorder(started))
         received = b"".join(chunks)
         chunks.close()
         assert received == (body if method == "GET" else b"")
@@ -78,10 +83,10 @@ def test_a_source_that_fails_at_once_fails_before_the_head(kind: str) -> None:
 def test_the_head_of_a_live_stream_does_not_wait_for_an_event() -> None:
     started: list[Any] = []
     source = SyncSource([1])
-    chunks = RESPONSES["sse"][0](source)(environ(), lambda *head: started.append(head))
+    chunks: Any = RESPONSES["sse"][0](source)(environ(), recorder(started))
     assert started
     assert source.given == 0
-    chunks.close()  # type: ignore[attr-defined]
+    chunks.close()
 
 
 def test_headers_and_status_can_be_changed() -> None:
@@ -89,7 +94,7 @@ def test_headers_and_status_can_be_changed() -> None:
     response.headers["Cache-Control"] = "no-store"
     response.status = 202
     started: list[Any] = []
-    assert b"".join(response(environ(), lambda *head: started.append(head))) == b"[\n1\n]\n"
+    assert b"".join(response(environ(), recorder(started))) == b"[\n1\n]\n"
     status, headers = started[0]
     assert status == "202 Accepted"
     assert ("Cache-Control", "no-store") in headers

@@ -1,0 +1,24 @@
+"""A Flask user's code, for the type checkers."""
+
+from typing import assert_type
+
+from flask import Flask, Request, Response
+
+from streamkit_adapters.flask import StreamingResponse, StreamingService, StreamkitMiddleware
+
+app = Flask(__name__)
+
+
+def tenant(request: Request) -> str:
+    return request.host
+
+
+StreamkitMiddleware(app, tenant=tenant)
+
+
+@app.get("/orders.csv")
+def orders() -> Response:
+    response = StreamingService.export("orders", [{"id": 1}], "csv")
+    assert_type(response, StreamingResponse)
+    response.set_cookie("seen", "yes")
+    return response

@@ -271,10 +271,9 @@ class Pipeline:
             self._chunks.close()
 
     def _pump_leaves(self, error: BaseException | None) -> None:
-        """The pump leaves, still in the source's context."""
         try:
             if self._sides.pop() == "last":
-                self._close(error)
+                self.context.run(self._close, error)
         finally:
             self.buffer.end(error)
 

@@ -23,6 +23,8 @@ TASK_TURN: Final = 0.001
 TASK_STRIDE: Final = 32
 """Elements between two looks at the clock for that."""
 
+_OVER: Final = object()
+
 Leave = Callable[[BaseException | None], None]
 """Ends the buffer, with the source's error if there was one."""
 
@@ -31,7 +33,7 @@ class Pump(Protocol):
     """Reads a source to its end, closes it and leaves.
 
     All of the source, from its first element to its ``close``, runs under one context and on one
-    thread or task. Its error, unless the consumer has left, is the buffer's.
+    thread or task. It leaves outside of that context, which can be entered only once at a time.
     """
 
     def start(self) -> None:
@@ -73,19 +75,19 @@ class ThreadPump:
         self._run()
 
     def _run(self) -> None:
-        self._context.run(self._read)
-
-    def _read(self) -> None:
         try:
-            try:
-                if not self._buffer.abandoned:
-                    self._fill()
-            finally:
-                self._source.close()
+            self._context.run(self._read)
         except BaseException as error:
             self._leave(error)
         else:
             self._leave(None)
+
+    def _read(self) -> None:
+        try:
+            if not self._buffer.abandoned:
+                self._fill()
+        finally:
+            self._source.close()
 
     def _fill(self) -> None:
         buffer = self._buffer
@@ -142,18 +144,12 @@ class TaskPump:
 
     async def _run(self) -> None:
         try:
-            try:
-                if not self._buffer.abandoned:
-                    self._reading = True
-                    await self._fill()
-            finally:
-                self._reading = False
-                await self._source.aclose()
-        except BaseException as error:
-            cancelled = self._stopped and isinstance(error, asyncio.CancelledError)
-            self._leave(None if cancelled else error)
-        else:
-            self._leave(None)
+            if not self._buffer.abandoned:
+                self._reading = True
+                await self._fill()
+        finally:
+            self._reading = False
+            await self._source.aclose()
 
     async def _fill(self) -> None:
         buffer = self._buffer
@@ -171,8 +167,11 @@ class TaskPump:
                 turn_ends = time.monotonic() + TASK_TURN
 
     def _over(self, task: asyncio.Task[None]) -> None:
-        if not self._buffer.ended:
-            # Cancelled by somebody else before its first step.
+        if not task.cancelled():
+            self._leave(task.exception())
+        elif self._stopped:
+            self._leave(None)
+        else:
             self._leave(asyncio.CancelledError())
 
 
@@ -191,6 +190,7 @@ class InlinePump:
         self._leave = leave
         self._lock = threading.Lock()
         self._reading = self._read()
+        self._over = False
 
     def notify(self) -> None:
         pass
@@ -216,19 +216,23 @@ class InlinePump:
         self.stop()
 
     def _turn(self) -> None:
-        self._context.run(next, self._reading, None)
+        if self._over:
+            return
+        error: BaseException | None = None
+        try:
+            if self._context.run(next, self._reading, _OVER) is not _OVER:
+                return
+        except BaseException as raised:
+            error = raised
+        self._over = True
+        self._leave(error)
 
     def _read(self) -> Iterator[None]:
         try:
-            try:
-                if not self.buffer.abandoned:
-                    yield from self._fill()
-            finally:
-                self._source.close()
-        except BaseException as error:
-            self._leave(error)
-        else:
-            self._leave(None)
+            if not self.buffer.abandoned:
+                yield from self._fill()
+        finally:
+            self._source.close()
 
     def _fill(self) -> Iterator[None]:
         buffer = self.buffer

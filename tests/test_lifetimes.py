@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 import streamkit
 from streamkit import StreamingService, StreamResponse, kind
+from streamkit.buffer import Buffer
 
 CLOSED = "stream_closed_total"
 
@@ -124,6 +125,23 @@ def test_the_encoder_raises(combination: Combination, registry: CollectorRegistr
     reader.leave()
     assert sent == rows(0, 1, 2)
     assert_settled(source, registry, "failed")
+
+
+def test_the_consumer_may_be_done_while_the_pump_is_still_leaving(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = threading.Event()
+    end = Buffer.end
+
+    def end_and_linger(buffer: Buffer, error: BaseException | None = None) -> None:
+        end(buffer, error)
+        done.wait(WAIT)
+
+    monkeypatch.setattr(Buffer, "end", end_and_linger)
+    source = SyncSource([1])
+    assert b"".join(export(source)) == rows(1)
+    done.set()
+    assert_settled(source, registry, "completed")
 
 
 @pytest.mark.parametrize("stop", [StopIteration, StopAsyncIteration])

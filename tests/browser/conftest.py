@@ -1,0 +1,98 @@
+"""The demo's servers, and Chromium to look at them."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+Demo = tuple[subprocess.Popen[str], dict[str, str]]
+
+
+@contextmanager
+def running_demo() -> Iterator[Demo]:
+    """The demo's process on free ports, and the origin of each of its servers."""
+    path = [str(EXAMPLES), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with subprocess.Popen(
+        [sys.executable, "-m", "demo.servers", "--port", "0"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            origins: dict[str, str] = {}
+            said = ""
+            while len(origins) < 2:
+                assert process.stdout
+                line = process.stdout.readline()
+                said += line
+                assert line, f"the demo ended before its servers had started:\n{said}"
+                if found := re.search(r"(WSGI|ASGI): .*(http://[\d.:]+)/", line):
+                    origins[found[1].lower()] = found[2]
+            yield process, origins
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def own_demo() -> Iterator[Demo]:
+    """One that the test may stop."""
+    with running_demo() as demo:
+        yield demo
+
+
+@pytest.fixture(scope="session")
+def origins() -> Iterator[dict[str, str]]:
+    with running_demo() as (_, origins):
+        yield origins
+
+
+@pytest.fixture(scope="session")
+def chrome() -> Iterator[Chrome]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.fail("these tests need a browser: apt-get install chromium chromium-driver")
+    options = ChromeOptions()
+    options.binary_location = chromium
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with TemporaryDirectory() as profile:
+        for argument in (
+            "headless",
+            "no-sandbox",
+            "disable-gpu",
+            "disable-quic",
+            "no-first-run",
+            "disable-background-networking",
+            "disable-component-update",
+            "disable-sync",
+            "window-size=1280,1000",
+            f"user-data-dir={profile}",
+        ):
+            options.add_argument(f"--{argument}")
+        with Chrome(options, ChromeService(driver)) as chrome:
+            yield chrome
+
+
+@pytest.fixture
+def downloads() -> Iterator[Path]:
+    """Where the browser saves, in this test."""
+    with TemporaryDirectory() as downloads:
+        yield Path(downloads)
+
+
+@pytest.fixture
+def browser(chrome: Chrome, downloads: Path) -> Chrome:
+    chrome.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)}
+    )
+    return chrome

@@ -1,76 +1,19 @@
 """The ASGI adapter, driven by hand-written ``receive`` and ``send`` and asgiref's communicator."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from asgi_client import Client, run, scope
 from asgiref.testing import ApplicationCommunicator
-from combinations import WAIT, AsyncSource, SyncSource
+from combinations import AsyncSource, SyncSource
 from prometheus_client import CollectorRegistry
 
 import streamkit
 from streamkit_adapters.asgi import StreamingService, StreamkitMiddleware
 
 SOURCES = pytest.mark.parametrize("source_class", [SyncSource, AsyncSource])
-
-
-def scope(method: str = "GET", headers: list[tuple[bytes, bytes]] | None = None) -> Any:
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": "/",
-        "raw_path": b"/",
-        "query_string": b"",
-        "root_path": "",
-        "headers": headers or [],
-        "client": None,
-        "server": None,
-    }
-
-
-class Client:
-    """A server with one client, who may leave."""
-
-    def __init__(self, send: Callable[[Any], Awaitable[None]] | None = None) -> None:
-        self.sent: list[Any] = []
-        self.gone = asyncio.Event()
-        self._arrived = asyncio.Event()
-        self._requests = [{"type": "http.request", "body": b"", "more_body": False}]
-        self._send = send
-
-    async def receive(self) -> Any:
-        if self._requests:
-            return self._requests.pop()
-        await self.gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, event: Any) -> None:
-        if self._send is not None:
-            await self._send(event)
-        self.sent.append(event)
-        self._arrived.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            self._arrived.clear()
-            await asyncio.wait_for(self._arrived.wait(), WAIT)
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(event["body"] for event in self.sent[1:])
-
-
-def run(main: Callable[[], Awaitable[None]]) -> None:
-    async def checked() -> None:
-        async with asyncio.timeout(WAIT):
-            await main()
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-
-    asyncio.run(checked())
 
 
 async def forever() -> None:
@@ -251,7 +194,7 @@ class TestTheClientLeaves:
 def test_a_request_with_a_body_that_nobody_read() -> None:
     async def main() -> None:
         client = Client()
-        client._requests = [{"type": "http.request", "body": b"x", "more_body": True}] * 3
+        client.requests = [{"type": "http.request", "body": b"x", "more_body": True}] * 3
         response = StreamingService.export("e", [1], "ndjson")
         await response(scope("POST"), client.receive, client.send)
         assert client.body == b"1\n"

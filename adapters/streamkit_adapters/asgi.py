@@ -15,7 +15,13 @@ from werkzeug.datastructures import Headers
 
 from streamkit import BaseStreamingService, StreamResponse, request_context
 
-__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware"]
+__all__ = [
+    "StreamingResponse",
+    "StreamingService",
+    "StreamkitMiddleware",
+    "raw_headers",
+    "stream",
+]
 
 
 class StreamingResponse:
@@ -34,52 +40,64 @@ class StreamingResponse:
         Raises what the source or the encoder raised: before the head was sent, for a download or
         export that fails at once.
         """
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            self._response.close()
-            await send(self._head())
-            await send(_body(b"", more=False))
-            return
-        chunks = aiter(self._response)
-        # Whatever its spec_version says, a server may tell of a client that left only here.
-        watch = asyncio.create_task(_watch(receive, chunks.abandon))
+        headers = raw_headers(self.headers)
+        await stream(self._response, self.status, headers, scope, receive, send)
 
-        async def deliver(event: ASGISendEvent) -> None:
-            try:
-                await send(event)
-            except OSError:
-                chunks.abandon()
 
+def raw_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+async def stream(
+    response: StreamResponse,
+    status: int,
+    headers: Iterable[tuple[bytes, bytes]],
+    scope: Scope,
+    receive: ASGIReceiveCallable,
+    send: ASGISendCallable,
+) -> None:
+    """Send ``response`` under a head of this ``status`` and these ``headers``."""
+    head: ASGISendEvent = {
+        "type": "http.response.start",
+        "status": status,
+        "headers": headers,
+        "trailers": False,
+    }
+    if scope["type"] == "http" and scope["method"] == "HEAD":
+        response.close()
+        await send(head)
+        await send(_body(b"", more=False))
+        return
+    chunks = aiter(response)
+    # Whatever its spec_version says, a server may tell of a client that left only here.
+    watch = asyncio.create_task(_watch(receive, chunks.abandon))
+
+    async def deliver(event: ASGISendEvent) -> None:
         try:
-            unsent = [self._head()]
-            if self._response.live:
-                await deliver(unsent.pop())
-                # Some servers hold the head back until there is a body.
-                await deliver(_body(b"", more=True))
-            async for chunk in chunks:
-                if unsent:
-                    await deliver(unsent.pop())
-                await deliver(_body(chunk, more=True))
-            if chunks.completed:
-                if unsent:
-                    await deliver(unsent.pop())
-                await deliver(_body(b"", more=False))
-        finally:
-            watch.cancel()
-            await chunks.aclose()
-            await asyncio.wait((watch,))
-        if not watch.cancelled():
-            watch.result()
+            await send(event)
+        except OSError:
+            chunks.abandon()
 
-    def _head(self) -> ASGISendEvent:
-        return {
-            "type": "http.response.start",
-            "status": self.status,
-            "headers": [
-                (name.lower().encode("latin-1"), value.encode("latin-1"))
-                for name, value in self.headers
-            ],
-            "trailers": False,
-        }
+    try:
+        unsent = [head]
+        if response.live:
+            await deliver(unsent.pop())
+            # Some servers hold the head back until there is a body.
+            await deliver(_body(b"", more=True))
+        async for chunk in chunks:
+            if unsent:
+                await deliver(unsent.pop())
+            await deliver(_body(chunk, more=True))
+        if chunks.completed:
+            if unsent:
+                await deliver(unsent.pop())
+            await deliver(_body(b"", more=False))
+    finally:
+        watch.cancel()
+        await chunks.aclose()
+        await asyncio.wait((watch,))
+    if not watch.cancelled():
+        watch.result()
 
 
 def _body(chunk: bytes, *, more: bool) -> ASGISendEvent:

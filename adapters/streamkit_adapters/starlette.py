@@ -1,0 +1,117 @@
+"""Starlette and FastAPI: a response is a ``starlette.responses.Response``."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from streamkit import BaseStreamingService, StreamResponse
+from streamkit_adapters import asgi
+
+if TYPE_CHECKING:
+    from starlette.background import BackgroundTask
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+__all__ = [
+    "CSVExport",
+    "Download",
+    "EventStream",
+    "JSONExport",
+    "NDJSONExport",
+    "StreamingResponse",
+    "StreamingService",
+    "StreamkitMiddleware",
+]
+
+
+class StreamingResponse(Response):
+    """A response whose body is a stream. Its ``background`` runs once the stream is over.
+
+    Its subclasses are for FastAPI: ``response_class=CSVExport`` names the media type in the OpenAPI
+    document.
+    """
+
+    def __init__(
+        self,
+        response: StreamResponse,
+        status_code: int = 200,
+        background: "BackgroundTask | None" = None,
+    ) -> None:
+        if not isinstance(response, StreamResponse):
+            raise TypeError(
+                f"{type(self).__name__} is made by StreamingService: return what its sse, "
+                f"download or export returned, not {type(response).__name__}"
+            )
+        self.status_code = status_code
+        self.background = background
+        self.raw_headers = asgi.raw_headers(response.headers)
+        self._stream = response
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        await asgi.stream(
+            self._stream,
+            self.status_code,
+            self.raw_headers,
+            cast("Any", scope),
+            cast("Any", receive),
+            cast("Any", send),
+        )
+        if self.background is not None:
+            await self.background()
+
+
+class EventStream(StreamingResponse):
+    """What ``sse`` returns."""
+
+    media_type = "text/event-stream"
+
+
+class Download(StreamingResponse):
+    """What ``download`` returns."""
+
+    media_type = "application/octet-stream"
+
+
+class JSONExport(StreamingResponse):
+    """What ``export`` returns for ``"json"``."""
+
+    media_type = "application/json"
+
+
+class CSVExport(StreamingResponse):
+    """What ``export`` returns for ``"csv"``."""
+
+    media_type = "text/csv"
+
+
+class NDJSONExport(StreamingResponse):
+    """What ``export`` returns for ``"ndjson"``."""
+
+    media_type = "application/x-ndjson"
+
+
+class StreamingService(BaseStreamingService[StreamingResponse]):
+    """The service, returning Starlette responses."""
+
+    @classmethod
+    def respond(cls, response: StreamResponse) -> StreamingResponse:
+        return StreamingResponse(response, response.status)
+
+
+class StreamkitMiddleware:
+    """Sets ``streamkit.context`` for each request: ``app.add_middleware(StreamkitMiddleware)``.
+
+    ``tenant`` takes the request and returns the tenant's name, or None for ``"system"``.
+    """
+
+    def __init__(
+        self, app: "ASGIApp", *, tenant: Callable[[Request], str | None] | None = None
+    ) -> None:
+        self._app: Any = asgi.StreamkitMiddleware(
+            cast("Any", app),
+            tenant=None if tenant is None else lambda scope: tenant(Request(cast("Any", scope))),
+        )
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        await self._app(scope, receive, send)

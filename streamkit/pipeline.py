@@ -11,7 +11,6 @@ from typing import Any, Final, Self
 
 from streamkit.background import background_loop
 from streamkit.buffer import Buffer
-from streamkit.context import context
 from streamkit.encoders import Encoder
 from streamkit.kind import Kind
 from streamkit.metrics import Outcome
@@ -62,9 +61,9 @@ class Pipeline:
     def __init__(
         self,
         kind: Kind,
-        name: str,
         source: Iterable[Any] | AsyncIterable[Any] | Inline[Any],
         encoder: Encoder,
+        record: Record,
     ) -> None:
         self.kind = kind
         self.context = copy_context()
@@ -72,7 +71,7 @@ class Pipeline:
         self._encoder_context = copy_context()
         self._source = Source(source)
         self._encoder = encoder
-        self._record = Record(kind, name, context.get().tenant)
+        self._record = record
         self._callbacks: list[Callback] = []
         self._chunks = self._encode()
         self._begin = b""
@@ -85,6 +84,11 @@ class Pipeline:
         self._unstarted = ["pump"]
         self._staying = ["consumer"]
         self._sides = ["last", "first"]
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the source can only be read asynchronously."""
+        return self._source.reads_async(on_loop=False)
 
     def call_on_close(self, callback: Callback) -> None:
         """Call ``callback`` once the stream is over, in the context that the source ran in."""
@@ -123,8 +127,7 @@ class Pipeline:
             self._pump, self.buffer = pump, pump.buffer
             return pump
         readable = ThreadSignal()
-        reads_async = self._source.reads_async(on_loop=False)
-        self._connect(readable, background_loop() if reads_async else None)
+        self._connect(readable, background_loop() if self.is_async else None)
         return readable
 
     def _connect_loop(self, loop: asyncio.AbstractEventLoop) -> LoopSignal:
@@ -338,12 +341,21 @@ class AsyncChunks:
     def __init__(self, pipeline: Pipeline) -> None:
         self._signal = pipeline.open_for_loop(asyncio.get_running_loop())
         self._pipeline = pipeline
+        self._first: bytes | None = None
         _abandon_when_collected(self, pipeline)
+
+    @property
+    def completed(self) -> bool:
+        """Whether the last chunk was taken: the stream is whole."""
+        return self._pipeline.completed and self._first is None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
         pipeline = self._pipeline
         while not pipeline.over:
             chunk = pipeline.take()
@@ -353,12 +365,12 @@ class AsyncChunks:
                 await self._signal.wait(pipeline.buffer.readable_now, pipeline.timeout())
         raise StopAsyncIteration
 
-    @property
-    def completed(self) -> bool:
-        """Whether the last chunk was taken: the stream is whole."""
-        return self._pipeline.completed
+    async def prefetch(self) -> None:
+        """Take the first chunk now, so that a source that fails before it fails here."""
+        self._first = await anext(self, None)
 
     def abandon(self) -> None:
+        self._first = None
         self._pipeline.abandon()
 
     async def aclose(self) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from streamkit.kind import Kind
-from streamkit.metrics import Outcome, stream_metrics
+from streamkit.metrics import Outcome, StreamMetrics
 
 __all__ = ["Record"]
 
@@ -15,10 +15,10 @@ logger = logging.getLogger("streamkit")
 class Record:
     """The figures of one stream, added to the metrics once a drain and not once an element."""
 
-    def __init__(self, kind: Kind, name: str, tenant: str) -> None:
+    def __init__(self, kind: Kind, name: str, tenant: str, metrics: StreamMetrics) -> None:
         self.outcome: Outcome = "disconnected"
         self._label = (kind.name, name, tenant)
-        self._metrics = stream_metrics(*self._label)
+        self._metrics = metrics
         self._opened_at: float | None = None
         self._elements = 0
         self._dropped = 0

@@ -1,11 +1,17 @@
 """The framework-neutral response: status, headers, and a body that is opened once."""
 
 import weakref
+from collections.abc import AsyncIterable, Iterable
 from contextvars import Context
+from dataclasses import replace
 
 from werkzeug.datastructures import Headers
 
+from streamkit.encoders import OctetsEncoder
+from streamkit.kind import DOWNLOAD
+from streamkit.metrics import StreamMetrics
 from streamkit.pipeline import AsyncChunks, Callback, Chunks, Pipeline
+from streamkit.record import Record
 
 __all__ = ["StreamResponse"]
 
@@ -32,6 +38,21 @@ class StreamResponse:
     def live(self) -> bool:
         """Whether the head goes out at once, and not with the first chunk."""
         return self._pipeline.kind.live
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the source can only be read asynchronously; it is streamed everywhere."""
+        return self._pipeline.is_async
+
+    def around(self, content: Iterable[bytes] | AsyncIterable[bytes]) -> "StreamResponse":
+        """A response with the same head around ``content``, which a middleware made of this one.
+
+        It lets sync content be streamed on a loop, and async content on a thread.
+        """
+        kind = replace(DOWNLOAD, live=self.live)
+        record = Record(kind, "middleware", "system", StreamMetrics())
+        pipeline = Pipeline(kind, content, OctetsEncoder(), record)
+        return StreamResponse(pipeline, self.headers, self.status)
 
     @property
     def context(self) -> Context:

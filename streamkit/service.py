@@ -2,12 +2,13 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from werkzeug.datastructures import Headers
 
 from streamkit import kind
+from streamkit.context import context
 from streamkit.disposition import content_disposition, guess_content_type
 from streamkit.encoders import (
     CsvEncoder,
@@ -18,7 +19,9 @@ from streamkit.encoders import (
     SSEEncoder,
 )
 from streamkit.event import ServerSentEvent
+from streamkit.metrics import stream_metrics
 from streamkit.pipeline import Pipeline
+from streamkit.record import Record
 from streamkit.response import StreamResponse
 from streamkit.source import Inline, check_source
 
@@ -52,6 +55,18 @@ class BaseStreamingService(ABC, Generic[R]):
         """Turn the neutral response into a native one."""
 
     @classmethod
+    def read(cls, source: Source[T]) -> Source[T]:
+        """The source as this framework reads it."""
+        return source
+
+    @classmethod
+    def read_rows(
+        cls, rows: Source[T], serialize: Callable[[T], str] | None
+    ) -> tuple[Source[Any], Sequence[str] | None]:
+        """The rows as this framework reads them, and their columns if it knows them."""
+        return cls.read(rows), None
+
+    @classmethod
     def sse(
         cls,
         name: str,
@@ -78,7 +93,8 @@ class BaseStreamingService(ABC, Generic[R]):
                 "X-Accel-Buffering": "no",
             }
         )
-        return cls._stream(kind.SSE, name, events, SSEEncoder(serialize), headers)
+        source = cls.read(events)
+        return cls._stream(kind.SSE, name, source, SSEEncoder(serialize), headers)
 
     @classmethod
     def download(
@@ -103,6 +119,7 @@ class BaseStreamingService(ABC, Generic[R]):
         headers["Content-Type"] = check_content_type(content_type) or guess_content_type(filename)
         if size is not None:
             headers["Content-Length"] = str(size)
+        source = cls.read(source)
         return cls._stream(kind.DOWNLOAD, name, source, OctetsEncoder(size), headers)
 
     @classmethod
@@ -131,13 +148,16 @@ class BaseStreamingService(ABC, Generic[R]):
                 "Content-Disposition": content_disposition(f"{name}.{format}"),
             }
         )
-        return cls._stream(kind.EXPORT, name, rows, encoder(serialize), headers)
+        source, columns = cls.read_rows(rows, serialize)
+        return cls._stream(kind.EXPORT, name, source, encoder(serialize, columns), headers)
 
     @classmethod
     def _stream(
         cls, kind: kind.Kind, name: str, source: Source[Any], encoder: Encoder, headers: Headers
     ) -> R:
-        return cls.respond(StreamResponse(Pipeline(kind, name, source, encoder), headers))
+        tenant = context.get().tenant
+        record = Record(kind, name, tenant, stream_metrics(kind.name, name, tenant))
+        return cls.respond(StreamResponse(Pipeline(kind, source, encoder, record), headers))
 
 
 class StreamingService(BaseStreamingService[StreamResponse]):

@@ -141,7 +141,8 @@ class TestBehindMiddleware:
                 await served(scope(), client.receive, client.send)
             assert source.closes == 1
             # Starlette's base class ends the body of whatever is behind it before it raises.
-            ends = PassThrough in [wrapper.cls for wrapper in wrappers]
+            classes: list[object] = [wrapper.cls for wrapper in wrappers]
+            ends = PassThrough in classes
             assert client.sent[-1]["more_body"] is not ends
 
         run(main)

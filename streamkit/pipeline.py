@@ -90,6 +90,11 @@ class Pipeline:
         """Whether the source can only be read asynchronously."""
         return self._source.reads_async(on_loop=False)
 
+    @property
+    def is_inline(self) -> bool:
+        """Whether the source stays on the thread of its consumer."""
+        return self._source.inline
+
     def call_on_close(self, callback: Callback) -> None:
         """Call ``callback`` once the stream is over, in the context that the source ran in."""
         self._callbacks.append(callback)
@@ -108,12 +113,9 @@ class Pipeline:
         Raises RuntimeError if the pipeline was opened before, or if an inline source would block
         ``loop``: that source is closed.
         """
-        if self._source.inline:
+        if refusal := self._source.refusal():
             self.abandon()
-            raise RuntimeError(
-                "an inline source cannot be streamed under ASGI, where it would block the event "
-                "loop: pass the iterable itself, and it runs on a thread of its own"
-            )
+            raise RuntimeError(refusal)
         self._open()
         return self._connect_loop(loop)
 
@@ -188,10 +190,10 @@ class Pipeline:
         If there never was a consumer, the source is closed all the same.
         """
         if _claim(self._unopened):
-            if self._source.inline or not (loop := running_loop()):
-                self._connect_thread()
-            else:
+            if (loop := running_loop()) and not self._source.refusal():
                 self._connect_loop(loop)
+            else:
+                self._connect_thread()
         self._leave("disconnected")
 
     def _start(self) -> None:

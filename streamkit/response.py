@@ -44,6 +44,11 @@ class StreamResponse:
         """Whether the source can only be read asynchronously; it is streamed everywhere."""
         return self._pipeline.is_async
 
+    @property
+    def is_inline(self) -> bool:
+        """Whether the source stays on the thread of its consumer."""
+        return self._pipeline.is_inline
+
     def around(self, content: Iterable[bytes] | AsyncIterable[bytes]) -> "StreamResponse":
         """A response with the same head around ``content``, which a middleware made of this one.
 

@@ -3,20 +3,30 @@
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
-__all__ = ["Inline", "Source", "check_source", "inline"]
+__all__ = ["Inline", "Source", "aclose", "check_source", "inline"]
 
 T = TypeVar("T")
 
 
+_BLOCKS: Final = (
+    "an inline source cannot be streamed under ASGI, where it would block the event loop: pass the "
+    "iterable itself, and it runs on a thread of its own"
+)
+
+
 class Inline(Generic[T]):
-    """What ``inline`` returns: a sync iterable that stays on its consumer's thread."""
+    """What ``inline`` returns: a sync iterable that stays on its consumer's thread.
 
-    __slots__ = ("iterable",)
+    ``refusal`` says why there is no streaming it on an event loop.
+    """
 
-    def __init__(self, iterable: Iterable[T]) -> None:
+    __slots__ = ("iterable", "refusal")
+
+    def __init__(self, iterable: Iterable[T], refusal: str = _BLOCKS) -> None:
         self.iterable = iterable
+        self.refusal = refusal
 
 
 def inline(iterable: Iterable[T]) -> Inline[T]:
@@ -64,10 +74,11 @@ class Source:
     ``aclose``: PEP 3333 asks for the iterable's, a generator in between wants its own.
     """
 
-    __slots__ = ("_iterable", "_iterator", "inline")
+    __slots__ = ("_iterable", "_iterator", "_refusal", "inline")
 
     def __init__(self, iterable: Iterable[Any] | AsyncIterable[Any] | Inline[Any]) -> None:
         self.inline = isinstance(iterable, Inline)
+        self._refusal = iterable.refusal if isinstance(iterable, Inline) else None
         self._iterable: Any = iterable.iterable if isinstance(iterable, Inline) else iterable
         self._iterator: Any = None
 
@@ -76,9 +87,13 @@ class Source:
 
         An iterable that is both, such as a Django queryset, is read the way its consumer is.
         """
-        if self.inline or not hasattr(self._iterable, "__aiter__"):
+        if not hasattr(self._iterable, "__aiter__"):
             return False
         return on_loop or not hasattr(self._iterable, "__iter__")
+
+    def refusal(self) -> str | None:
+        """Why it cannot be streamed on an event loop, if that is so."""
+        return None if self.reads_async(on_loop=True) else self._refusal
 
     def iterator(self) -> Iterator[Any]:
         self._iterator = iter(self._iterable)
@@ -98,10 +113,7 @@ class Source:
     async def aclose(self) -> None:
         async with AsyncExitStack() as stack:
             for closable in self._closables():
-                # Database drivers call it close() and mean a coroutine.
-                close = getattr(closable, "aclose", None) or getattr(closable, "close", None)
-                if close is not None:
-                    stack.push_async_callback(_await, close)
+                stack.push_async_callback(aclose, closable)
 
     def _closables(self) -> list[Any]:
         """What to close, the last one first."""
@@ -110,7 +122,10 @@ class Source:
         return [self._iterable, self._iterator]
 
 
-async def _await(close: Any) -> None:
-    closing = close()
-    if inspect.isawaitable(closing):
-        await closing
+async def aclose(closable: Any) -> None:
+    """Close what has an ``aclose`` or a ``close``: database drivers mean a coroutine by that."""
+    close = getattr(closable, "aclose", None) or getattr(closable, "close", None)
+    if close is not None:
+        closing = close()
+        if inspect.isawaitable(closing):
+            await closing

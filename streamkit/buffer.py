@@ -150,12 +150,13 @@ class Buffer:
 
     def _make_room(self, size: int) -> bool:
         """Drop the oldest elements, if this is the time to, until another one fits."""
-        drains = self._drains
         if self._ended:
             raise RuntimeError("an element was offered after the end of the source")
-        if self._abandoned:
-            return False
-        while len(self._elements) >= self._capacity or not self._fits(size):
+        drains = self._drains
+        # Asked each time round, as another thread may abandon the buffer meanwhile.
+        while not self._abandoned:
+            if len(self._elements) < self._capacity and self._fits(size):
+                return True
             if self._dropping_since != drains:
                 if not self._slides or self.patience():
                     self._refused_since = drains
@@ -165,7 +166,7 @@ class Buffer:
             with suppress(IndexError):
                 self._bytes_in -= _size(self._elements.popleft())
                 self.dropped += 1
-        return True
+        return False
 
     # The consumer's side
 

@@ -39,6 +39,9 @@ CLOSING_PATIENCE: Final = 1.0
 A sync source that is inside its own code cannot be woken: it closes when that returns.
 """
 
+LOOK: Final = 0.5
+"""Seconds between two looks at the client of a thread that waits for its source."""
+
 _END: Final = object()
 
 Callback = Callable[[BaseException | None], object]
@@ -305,6 +308,7 @@ class Chunks:
         self._signal = pipeline.open_for_thread()
         self._pipeline = pipeline
         self._first: bytes | None = None
+        self._client_left: Callable[[], bool] | None = None
         _abandon_when_collected(self, pipeline)
 
     def __iter__(self) -> Self:
@@ -320,16 +324,37 @@ class Chunks:
             if chunk is not None:
                 return chunk
             if not pipeline.over:
-                self._signal.wait(pipeline.buffer.readable_now, pipeline.timeout())
+                self._wait()
         raise StopIteration
 
     def prefetch(self) -> None:
         """Take the first chunk now, so that a source that fails before it fails here."""
         self._first = next(self, None)
 
+    def watch(self, client_left: Callable[[], bool]) -> None:
+        """Ask, while waiting for the source, whether the client has left, and then stop.
+
+        What ``client_left`` raises is raised by the waiting ``next``.
+        """
+        self._client_left = client_left
+
     def close(self) -> None:
         self._first = None
         self._pipeline.abandon()
+
+    def _wait(self) -> None:
+        ready, timeout = self._pipeline.buffer.readable_now, self._pipeline.timeout()
+        if self._client_left is None:
+            self._signal.wait(ready, timeout)
+            return
+        self._signal.wait(ready, LOOK if timeout is None else min(timeout, LOOK))
+        try:
+            left = not ready() and self._client_left()
+        except BaseException:
+            self.close()
+            raise
+        if left:
+            self.close()
 
 
 class AsyncChunks:

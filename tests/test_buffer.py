@@ -247,3 +247,16 @@ def test_abandoning_lets_go_of_everything_and_wakes_both_sides() -> None:
     assert not buffer.offer(1)
     assert buffer.readable_now()
     assert buffer.writable_now()
+
+
+def test_it_may_be_abandoned_by_another_thread_while_the_producer_makes_room() -> None:
+    buffer, _, _, clock = make_buffer(SSE)
+    fill(buffer, 64)
+    clock.now += 0.1
+
+    def abandon_meanwhile() -> float:
+        buffer.abandon()
+        return clock.now
+
+    buffer._clock = abandon_meanwhile
+    assert not buffer.offer("one more")

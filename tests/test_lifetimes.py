@@ -6,6 +6,7 @@ the metrics are back where they were.
 
 import asyncio
 import gc
+import itertools
 import logging
 import threading
 from collections.abc import Iterator
@@ -169,6 +170,20 @@ def test_the_consumer_leaves_while_the_pump_waits_for_room(
     reader.leave()
     assert_settled(source, registry, "disconnected")
     assert source.given <= 128 * 3
+
+
+def test_the_consumer_leaves_while_the_pump_drops(
+    combination: Combination, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamkit.buffer.PATIENCE", 0.0)
+    for _ in range(20):
+        source = combination.source(itertools.repeat("event"))
+        reader = combination.reader.open(StreamingService.sse("s", source))
+        while b": dropped" not in reader.next():
+            pass
+        reader.leave()
+        assert source.closed.wait(WAIT)
+        assert source.closes == 1
 
 
 def test_the_consumer_leaves_before_the_first_chunk(

@@ -38,15 +38,12 @@ class StreamingResponse(flask.Response):
         _keep_contexts(self._stream)
         # Not if somebody has put another body around it, or another in its place.
         if self.response is self._stream and environ["REQUEST_METHOD"] != "HEAD":
-            chunks = iter(self._stream)
-            if not self._stream.live:
-                try:
-                    chunks.prefetch()
-                except Exception as error:
-                    if not flask.has_request_context():
-                        raise
-                    return _handle(error)(environ, start_response)
-            self.response = chunks
+            try:
+                self.response = wsgi.open_chunks(self._stream, environ)
+            except Exception as error:
+                if not flask.has_request_context():
+                    raise
+                return _handle(error)(environ, start_response)
         return super().__call__(environ, start_response)
 
 

@@ -19,7 +19,7 @@ from streamkit.record import Record
 from streamkit.signal import LoopSignal, Signal, ThreadSignal, running_loop
 from streamkit.source import Inline, Source
 
-__all__ = ["AsyncChunks", "Callback", "Chunks", "Pipeline"]
+__all__ = ["AsyncChunks", "Callback", "Chunks", "Pipeline", "joined"]
 
 CHUNK_BYTES: Final = 64 * 1024
 """Up to this size small pieces are joined into one chunk; a larger piece goes out as it is."""
@@ -228,13 +228,13 @@ class Pipeline:
             if not batch and not gap and not beats:
                 yield None
                 continue
-            yield from _joined(self._pieces(gap, batch, beats))
+            yield from joined(self._pieces(gap, batch, beats))
             if encoder.refused:
                 record.refuse(encoder.refused)
                 encoder.refused.clear()
         if buffer.error is not None:
             raise buffer.error
-        yield from _joined(iter((self._begin + encoder.end(),)))
+        yield from joined(iter((self._begin + encoder.end(),)))
 
     def _beats(self, speaks: bool) -> bool:
         """Whether it is time for a heartbeat; a stream that ``speaks`` needs no early first one."""
@@ -418,7 +418,7 @@ def _abandon_when_collected(chunks: Chunks | AsyncChunks, pipeline: Pipeline) ->
     weakref.finalize(chunks, abandon).atexit = False
 
 
-def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Non-empty chunks of the same bytes. A failure comes after the pieces before it."""
     waiting: list[bytes] = []
     size = 0

@@ -79,11 +79,12 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(checked())
 
 
-def get(app: Any, path: str = "/", **headers: str) -> Client:
+def get(app: Any, path: str = "/", query: bytes = b"", **headers: str) -> Client:
     """The client once ``app`` has answered its request."""
 
     async def main() -> None:
-        await app(scope("GET", path, raw), client.receive, client.send)
+        request = scope("GET", path, raw) | {"query_string": query}
+        await app(request, client.receive, client.send)
 
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     client = Client()

@@ -1,12 +1,12 @@
 """The examples: they run, and the README shows them as they are."""
 
-import asyncio
 import re
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asgi_client import get
 from werkzeug.test import Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +38,11 @@ def test_flask() -> None:
     assert response.text == "id,status\r\n0,open\r\n1,open\r\n2,open\r\n"
 
 
+def test_fastapi() -> None:
+    response = get(load("fastapi_orders").app, "/orders.csv", query=b"status=open")
+    assert response.body == b"id,status\r\n0,open\r\n1,open\r\n2,open\r\n"
+
+
 def test_wsgi() -> None:
     response = Client(load("wsgi_orders").app).get("/")
     assert response.text.splitlines()[0] == '{"id":0,"status":"open"}'
@@ -45,14 +50,5 @@ def test_wsgi() -> None:
 
 
 def test_asgi() -> None:
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        await asyncio.Event().wait()
-
-    async def send(event: Any) -> None:
-        sent.append(event)
-
-    scope = {"type": "http", "method": "GET", "headers": [(b"last-event-id", b"2")]}
-    asyncio.run(load("asgi_ticks").app(scope, receive, send))
-    assert b"".join(event["body"] for event in sent[1:]) == b"id: 3\ndata: tick\n\n"
+    response = get(load("asgi_ticks").app, last_event_id="2")
+    assert response.body == b"id: 3\ndata: tick\n\n"

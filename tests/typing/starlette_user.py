@@ -1,0 +1,32 @@
+"""A FastAPI user's code, for the type checkers."""
+
+from typing import assert_type
+
+from fastapi import FastAPI
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import Response
+
+from streamkit_adapters.starlette import (
+    CSVExport,
+    StreamingResponse,
+    StreamingService,
+    StreamkitMiddleware,
+)
+
+app = FastAPI()
+
+
+def tenant(request: Request) -> str | None:
+    return request.url.hostname
+
+
+app.add_middleware(StreamkitMiddleware, tenant=tenant)
+
+
+@app.get("/orders.csv", response_class=CSVExport)
+def orders() -> Response:
+    response = StreamingService.export("orders", [{"id": 1}], "csv")
+    assert_type(response, StreamingResponse)
+    response.background = BackgroundTask(print, "sent")
+    return response

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import threading
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated, Any
 
@@ -322,25 +321,3 @@ class TestFastAPI:
 
         with pytest.raises(TypeError, match="CSVExport is made by StreamingService: return what"):
             get(fast)
-
-
-def test_a_gzipped_export_arrives_as_it_is_made() -> None:
-    async def main() -> None:
-        second = asyncio.Event()
-        client = Client()
-
-        async def wait() -> int:
-            await second.wait()
-            return 2
-
-        served = app(
-            lambda request: StreamingService.export("e", AsyncSource(["1" * 99, wait]), "ndjson"),
-            Middleware(GZipMiddleware),
-        )
-        request = scope(headers=[GZIP])
-        task = asyncio.create_task(served(request, client.receive, client.send))
-        await client.until(lambda: b"1" * 99 in zlib.decompressobj(31).decompress(client.body))
-        second.set()
-        await task
-
-    run(main)

@@ -67,7 +67,7 @@ class Client:
 
     @property
     def body(self) -> bytes:
-        return b"".join(event["body"] for event in self.sent[1:])
+        return b"".join(event.get("body", b"") for event in self.sent[1:])
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:

@@ -1,41 +1,71 @@
 """Django: a response is a ``django.http.StreamingHttpResponse``, under WSGI and ASGI alike."""
 
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
-from typing import Any, Final, TypeVar, cast
+import asyncio
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterator,
+    Sequence,
+)
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from itertools import islice
+from typing import Any, Final, Literal, TypeVar, cast
 
 from asgiref.sync import (
+    AsyncToSync,
+    SyncToAsync,
     ThreadSensitiveContext,
+    _restore_context,
+    async_to_sync,
     iscoroutinefunction,
     markcoroutinefunction,
     sync_to_async,
 )
 from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
 from django.db import connections
 from django.db.models import QuerySet
-from django.db.models.query import FlatValuesListIterable, ModelIterable
+from django.db.models.query import (
+    FlatValuesListIterable,
+    ModelIterable,
+    RawQuerySet,
+    ValuesIterable,
+    ValuesListIterable,
+)
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 from werkzeug.datastructures import EnvironHeaders
 
 from streamkit import BaseStreamingService, StreamResponse, request_context
+from streamkit.pipeline import AsyncChunks, Chunks
 from streamkit.service import Source
+from streamkit.signal import running_loop
 from streamkit.source import Inline, aclose
+from streamkit.values import plain
 
 __all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware"]
 
 T = TypeVar("T")
 
 CHUNK_ROWS: Final = 2000
-"""Rows that a queryset's cursor fetches at a time, as is Django's own default."""
+"""Rows that are fetched of a queryset at a time, as is Django's own default."""
 
-_NOT_IN_TEST_CASE: Final = (
-    "a sync source cannot be streamed by an AsyncClient in a TestCase, whose data only the "
-    "connection of the test sees: let the view stream a queryset or another async source, or make "
-    "it a TransactionTestCase"
+# A lazy translation.
+plain.register(Promise, str)
+
+_on_loop: ContextVar[bool | None] = ContextVar("streamkit_adapters.django.on_loop", default=None)
+"""Whether the request came through ASGI, if the middleware has told."""
+
+_tested_on: ContextVar[Literal["thread", "loop"] | None] = ContextVar(
+    "streamkit_adapters.django.tested_on", default=None
 )
+"""Where a ``TestCase`` reads the stream, if one does."""
 
 
 class StreamingResponse(StreamingHttpResponse):
@@ -47,8 +77,10 @@ class StreamingResponse(StreamingHttpResponse):
 
     def __init__(self, response: StreamResponse) -> None:
         self.stream = response
+        self._body = _Body(response)
+        self._on_loop = _on_loop.get()
         super().__init__(
-            cast("Any", response), status=response.status, headers=dict(response.headers)
+            cast("Any", self._body), status=response.status, headers=dict(response.headers)
         )
 
     @property
@@ -64,35 +96,46 @@ class StreamingResponse(StreamingHttpResponse):
     @property
     def is_async(self) -> bool:
         """Whether middleware is to read ``streaming_content`` with ``async for``."""
-        if self._content is self.stream:
-            return self.stream.is_async
-        return not hasattr(self._content, "__iter__")
+        if self._content is not self._body:
+            return not hasattr(self._content, "__iter__")
+        return running_loop() is not None if self._on_loop is None else self._on_loop
 
     def __iter__(self) -> Iterator[bytes]:
         if hasattr(self._content, "__iter__"):
             return iter(self._content)
-        return iter(self.stream.around(self._content))
+        stream = self.stream.around(self._content)
+        self._resource_closers.append(stream.close)
+        return iter(stream)
 
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        # What is inline is refused by its own iterator, whatever is around it.
-        if hasattr(self._content, "__aiter__") or self.stream.is_inline:
-            return aiter(self._content)
-        return aiter(self.stream.around(self._content))
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        content = self._content
+        if not hasattr(content, "__aiter__"):
+            content = self.stream.around(content)
+        chunks = aiter(content)
+        try:
+            async for chunk in chunks:
+                yield chunk
+        except BaseException:
+            # Django's ASGI handler does not close a response that fails or cannot be sent.
+            await aclose(chunks)
+            await sync_to_async(self.close)()
+            raise
 
     def getvalue(self) -> bytes:
         return b"".join(self)
 
     def prefetch(self) -> None:
         """Take the first chunk now: an error of the source before it is raised here."""
-        chunks = iter(self.stream)
-        chunks.prefetch()
-        self.streaming_content = chunks
+        self._body.open().prefetch()
 
     async def aprefetch(self) -> None:
         """``prefetch`` under ASGI."""
-        chunks = aiter(self.stream)
-        await chunks.prefetch()
-        self.streaming_content = chunks
+        chunks = await self._body.aopen()
+        try:
+            await chunks.prefetch()
+        except BaseException:
+            chunks.abandon()
+            raise
 
     def has_header(self, header: str) -> bool:
         # GZipMiddleware asks for this one, and would keep events back until it has a block full.
@@ -100,16 +143,59 @@ class StreamingResponse(StreamingHttpResponse):
             return True
         return super().has_header(header)
 
-    __contains__ = has_header
+    def close(self) -> None:
+        # Each time would send request_finished.
+        if not self.closed:
+            super().close()
+
+
+class _Body:
+    """The chunks of a stream, opened for a thread or a loop by whichever asks first."""
+
+    def __init__(self, stream: StreamResponse) -> None:
+        self._stream = stream
+        self._chunks: Any = None
+        self.close = stream.close
+
+    def open(self) -> Chunks:
+        if self._chunks is None:
+            stream = self._stream
+            stream.encoder_context.run(_move_here)
+            if _in_test_case():
+                stream.context.run(_tested_on.set, "thread")
+                if not stream.is_async:
+                    stream.make_inline()
+            self._chunks = iter(stream)
+        return cast("Chunks", self._chunks)
+
+    async def aopen(self) -> AsyncChunks:
+        if self._chunks is None:
+            stream = self._stream
+            stream.encoder_context.run(_move_here)
+            if await sync_to_async(_in_test_case)():
+                stream.context.run(_tested_on.set, "loop")
+            self._chunks = aiter(stream)
+        return cast("AsyncChunks", self._chunks)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.open()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = await self.aopen()
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            await chunks.aclose()
 
 
 class StreamingService(BaseStreamingService[StreamingResponse]):
     """The service, returning Django responses.
 
-    Querysets are read with ``iterator`` or ``aiterator``, never whole, and exported with the names
-    of their columns as the header. Database connections that a source opens on a thread of its own
-    are closed with it. In a ``TestCase``, whose data no other connection can see, a sync source
-    stays on the thread of the test.
+    Querysets are read a few thousand rows at a time, never whole, and exported with the names of
+    their columns as the header. A stream has database connections of its own, closed with its
+    source. In a ``TestCase``, whose data no other connection can see, it has the test's: there a
+    source is read the way its client is, sync or async.
     """
 
     @classmethod
@@ -120,11 +206,13 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
     def read(cls, source: Source[T]) -> Source[T]:
         if isinstance(source, Inline):
             return source
-        iterable: Any = _Rows(source) if isinstance(source, QuerySet) else source
+        iterable: Any = source
+        if isinstance(source, QuerySet):
+            return _DualSource(_Rows(source))
+        if isinstance(source, RawQuerySet):
+            iterable = source.iterator()
         if not hasattr(iterable, "__iter__"):
             return _AsyncSource(iterable)
-        if _in_test_case():
-            return Inline(iterable, _NOT_IN_TEST_CASE)
         return _DualSource(iterable) if hasattr(iterable, "__aiter__") else _SyncSource(iterable)
 
     @classmethod
@@ -133,14 +221,8 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
     ) -> tuple[Source[Any], Sequence[str] | None]:
         if not isinstance(rows, QuerySet) or serialize is not None:
             return cls.read(rows), None
-        queryset = _records(rows)
-        query = queryset.query
-        columns = query.selected or (
-            *query.extra_select,
-            *query.values_select,
-            *query.annotation_select,
-        )
-        return cls.read(queryset), tuple(columns)
+        table, columns = _table(rows)
+        return cls.read(table), columns
 
 
 class StreamkitMiddleware:
@@ -158,42 +240,57 @@ class StreamkitMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
         path: str | None = getattr(settings, "STREAMKIT", {}).get("TENANT")
-        self._tenant = (lambda _: None) if path is None else import_string(path)
+        self._tenant = None if path is None else import_string(path)
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if iscoroutinefunction(self._get_response):
             return self._answer(request)
-        with self._context(request):
+        tenant = self._tenant(request) if self._tenant else None
+        with _context(request, tenant):
             response: HttpResponseBase = self._get_response(request)
-        if isinstance(response, StreamingResponse) and _is_wanted(request, response):
-            response.prefetch()
+        if isinstance(response, StreamingResponse) and _has_first_chunk(request, response):
+            if isinstance(request, ASGIRequest):
+                async_to_sync(response.aprefetch)()
+            else:
+                response.prefetch()
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        with self._context(request):
+        tenant = await sync_to_async(self._tenant)(request) if self._tenant else None
+        with _context(request, tenant):
             response: HttpResponseBase = await self._get_response(request)
-        if isinstance(response, StreamingResponse) and _is_wanted(request, response):
-            await response.aprefetch()
+        if isinstance(response, StreamingResponse) and _has_first_chunk(request, response):
+            if isinstance(request, ASGIRequest):
+                await response.aprefetch()
+            else:
+                await sync_to_async(response.prefetch)()
         return response
 
-    def _context(self, request: HttpRequest) -> AbstractContextManager[None]:
-        headers = EnvironHeaders(request.META)
-        return request_context(request.method or "", headers, self._tenant(request))
+
+@contextmanager
+def _context(request: HttpRequest, tenant: object) -> Generator[None]:
+    token = _on_loop.set(isinstance(request, ASGIRequest))
+    try:
+        with request_context(request.method or "", EnvironHeaders(request.META), tenant):
+            yield
+    finally:
+        _on_loop.reset(token)
 
 
-def _is_wanted(request: HttpRequest, response: StreamingResponse) -> bool:
-    """Whether the first chunk may be taken before the head goes out."""
+def _has_first_chunk(request: HttpRequest, response: StreamingResponse) -> bool:
+    """Whether there is a first chunk to take before the head goes out."""
     if request.method == "HEAD":
         response.stream.close()
         response.streaming_content = ()
         return False
-    return not response.stream.live
+    # What other middleware has put around it may read it otherwise than the request came.
+    return not response.stream.live and response.is_async is isinstance(request, ASGIRequest)
 
 
 class _Rows:
-    """A queryset, read row by row and not whole."""
+    """A queryset, read some rows at a time and not whole."""
 
     def __init__(self, queryset: "QuerySet[Any, Any]") -> None:
         self._queryset = queryset
@@ -201,39 +298,67 @@ class _Rows:
     def __iter__(self) -> Iterator[Any]:
         return self._queryset.iterator(CHUNK_ROWS)
 
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self._queryset.aiterator(CHUNK_ROWS)
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        # Django's own aiterator queries on the loop itself for values_list, and leaves the cursor
+        # that it does not read to the end to the garbage collector.
+        rows = self._queryset.iterator(CHUNK_ROWS)
+        try:
+            while chunk := await sync_to_async(_next_chunk)(rows):
+                for row in chunk:
+                    yield row
+        finally:
+            await sync_to_async(rows.close)()
 
 
-def _records(queryset: "QuerySet[Any, Any]") -> "QuerySet[Any, Any]":
-    """The queryset with rows that have one value a column: not model instances, nor bare values."""
-    if issubclass(queryset._iterable_class, FlatValuesListIterable):
-        return queryset.values_list(
-            *queryset.query.values_select, *queryset.query.annotation_select
-        )
-    if not issubclass(queryset._iterable_class, ModelIterable):
-        return queryset
+def _next_chunk(rows: Iterator[Any]) -> list[Any]:
+    return [*islice(rows, CHUNK_ROWS)]
+
+
+def _table(queryset: "QuerySet[Any, Any]") -> "tuple[QuerySet[Any, Any], Sequence[str] | None]":
+    """The queryset with rows of one value a column, and the names of those."""
+    kind = queryset._iterable_class
+    if issubclass(kind, ModelIterable):
+        table = _values_of_models(queryset)
+    elif issubclass(kind, ValuesIterable | ValuesListIterable | FlatValuesListIterable):
+        table = queryset.all()
+    else:
+        return queryset, None
+    table._iterable_class = ValuesListIterable
+    query = table.query
+    return table, tuple(
+        query.selected or (*query.extra_select, *query.values_select, *query.annotation_select)
+    )
+
+
+def _values_of_models(queryset: "QuerySet[Any, Any]") -> "QuerySet[Any, Any]":
+    """The fields that are not deferred, and what was added to them."""
     named, deferred = queryset.query.deferred_loading
     fields = [
         field.attname
         for field in queryset.model._meta.concrete_fields
         if field.primary_key or (field.name in named or field.attname in named) is not deferred
     ]
-    added = (*queryset.query.extra_select, *queryset.query.annotation_select)
-    return queryset.prefetch_related(None).values_list(*fields, *added)
+    if queryset._prefetch_related_lookups:
+        queryset = queryset.prefetch_related(None)
+    return queryset.values_list(
+        *fields, *queryset.query.extra_select, *queryset.query.annotation_select
+    )
 
 
-class _SyncSource:
-    """A source, and the database connections of the thread that reads it, if that is a pump's."""
-
+class _WrappedSource:
     def __init__(self, source: Any) -> None:
         self._source = source
         self._iterator: Any = None
-        self._made_on = threading.get_ident()
-        self._read_on: int | None = None
+        self._thread: ThreadSensitiveContext | None = None
+
+
+class _SyncSource(_WrappedSource):
+    """A source, and the database connections of the thread that reads it."""
 
     def __iter__(self) -> Iterator[Any]:
-        self._read_on = threading.get_ident()
+        _move_here()
+        if _tested_on.get() == "loop":
+            _refuse_connections()
         self._iterator = iter(self._source)
         return cast("Iterator[Any]", self._iterator)
 
@@ -243,45 +368,50 @@ class _SyncSource:
             if self._iterator is not self._source and hasattr(self._source, "close"):
                 self._source.close()
         finally:
-            if self._read_on == threading.get_ident() != self._made_on:
+            if self._iterator is not None and _tested_on.get() != "thread":
                 connections.close_all()
 
 
-class _AsyncSource:
-    """A source, and the database connections of the thread that Django's async calls run on.
-
-    Under ASGI that is the request's, which Django looks after. Under WSGI there is none, and the
-    source gets one.
-    """
-
-    def __init__(self, source: Any) -> None:
-        self._source = source
-        self._async_iterator: Any = None
-        self._thread = ThreadSensitiveContext()
+class _AsyncSource(_WrappedSource):
+    """A source, and the database connections of the thread that its calls of Django run on."""
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        # It does not await anything, and sets a variable of the task's own context.
-        with suppress(StopIteration):
-            self._thread.__aenter__().send(None)
-        self._async_iterator = aiter(self._source)
-        return cast("AsyncIterator[Any]", self._async_iterator)
+        _move_here()
+        if _tested_on.get() != "loop":
+            # Not the thread of the request, which may be waiting for this source.
+            AsyncToSync.executors.current = None
+            self._thread = ThreadSensitiveContext()
+            SyncToAsync.thread_sensitive_context.set(self._thread)
+            if _tested_on.get() == "thread":
+                SyncToAsync.context_to_thread_executor[self._thread] = ThreadPoolExecutor(
+                    max_workers=1, initializer=_refuse_connections
+                )
+        self._iterator = aiter(self._source)
+        return cast("AsyncIterator[Any]", self._iterator)
 
     async def aclose(self) -> None:
         try:
-            if self._async_iterator is not self._source:
+            if self._iterator is not self._source:
                 await aclose(self._source)
         finally:
-            if self._thread.token:
-                await sync_to_async(connections.close_all)()
-                await self._thread.__aexit__(None, None, None)
+            executor = self._thread and SyncToAsync.context_to_thread_executor.pop(
+                self._thread, None
+            )
+            if executor:
+                await asyncio.get_running_loop().run_in_executor(executor, connections.close_all)
+                executor.shutdown(wait=False)
 
 
 class _DualSource(_SyncSource, _AsyncSource):
     """A source that is read either way."""
 
-    def __init__(self, source: Any) -> None:
-        _SyncSource.__init__(self, source)
-        _AsyncSource.__init__(self, source)
+
+def _move_here() -> None:
+    """Let this thread have the request's language, time zone, script prefix and the like.
+
+    asgiref hides them from a thread that a context has come to by other ways than its own.
+    """
+    _restore_context(copy_context())
 
 
 def _in_test_case() -> bool:
@@ -291,3 +421,24 @@ def _in_test_case() -> bool:
         for connection in connections.all(initialized_only=True)
         for block in connection.atomic_blocks
     )
+
+
+def _refuse_connections() -> None:
+    """Let this thread have none."""
+    for alias in connections:
+        connections[alias] = cast("Any", _NoConnection())
+
+
+class _NoConnection:
+    """In the place of a connection that could not see the data of a ``TestCase``."""
+
+    def close(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(
+            "the data of a TestCase is in a transaction on the connection of the test, and this "
+            "source runs on another thread: let a view that is tested with AsyncClient stream a "
+            "queryset or another async source, one that is tested with Client a sync source, or "
+            "make it a TransactionTestCase"
+        )

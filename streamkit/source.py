@@ -1,6 +1,7 @@
 """The user's iterable: what may be one, and how it is opened and closed."""
 
 import inspect
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any, Final, Generic, TypeVar, cast
@@ -49,7 +50,10 @@ def inline(iterable: Iterable[T]) -> Inline[T]:
 
 
 def check_source(argument: str, value: object) -> None:
-    """Raise TypeError, naming ``argument``, if ``value`` is no source of elements."""
+    """Raise TypeError, naming ``argument``, if ``value`` is no source of elements.
+
+    Raises RuntimeError for an async source under gevent.
+    """
     if isinstance(value, Inline):
         return
     expected = f"{argument} must be an iterable or async iterable of elements"
@@ -65,6 +69,17 @@ def check_source(argument: str, value: object) -> None:
         raise TypeError(f"{expected}, got one mapping: put it in a list, or pass its .items()")
     if isinstance(value, type) or not (hasattr(value, "__iter__") or hasattr(value, "__aiter__")):
         raise TypeError(f"{expected}, got {type(value).__name__}")
+    if not hasattr(value, "__iter__") and _under_gevent():
+        raise RuntimeError(
+            f"{argument} must be a sync iterable under gevent, whose threads are not threads and "
+            "cannot run an event loop: got an async one, which servers with threads (gunicorn "
+            "-k gthread) and ASGI servers stream"
+        )
+
+
+def _under_gevent() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and monkey.is_module_patched("threading")
 
 
 class Source:

@@ -279,11 +279,12 @@ class Pipeline:
             self._chunks.close()
 
     def _pump_leaves(self, error: BaseException | None) -> None:
+        last = self._sides.pop() == "last"
         try:
-            if self._sides.pop() == "last":
+            if last:
                 self.context.run(self._close, error)
         finally:
-            self.buffer.end(error)
+            self.buffer.end(None if last else error)
 
     def _close(self, error: BaseException | None) -> None:
         """Both sides have left; ``error`` is the source's."""
@@ -294,6 +295,11 @@ class Pipeline:
         with ExitStack() as stack:
             for callback in self._callbacks:
                 stack.callback(callback, self._raised or error)
+        # All of these lead back to this pipeline, and so to the source, which might be a large list
+        # and is not to wait for the garbage collector.
+        self._callbacks.clear()
+        self._raised = self.buffer.error = None
+        del self._pump
 
 
 class Chunks:

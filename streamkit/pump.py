@@ -167,6 +167,8 @@ class TaskPump:
                 turn_ends = time.monotonic() + TASK_TURN
 
     def _over(self, task: asyncio.Task[None]) -> None:
+        # Its traceback, if it has one, comes back to here.
+        self._task = None
         if not task.cancelled():
             self._leave(task.exception())
         elif self._stopped:
@@ -226,6 +228,8 @@ class InlinePump:
             error = raised
         self._over = True
         self._leave(error)
+        # The buffer holds this pump as its signals, and so would the pipeline itself.
+        del self._leave
 
     def _read(self) -> Iterator[None]:
         try:

@@ -9,7 +9,8 @@ import gc
 import itertools
 import logging
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -569,3 +570,35 @@ def test_a_heartbeat_is_sent_however_silent_the_source(
         assert reader.next() == b": heartbeat\n\n"
     release.set()
     assert b"data: data\n\n" in reader.rest()
+
+
+def test_nothing_of_a_stream_waits_for_the_garbage_collector(combination: Combination) -> None:
+    """A list of a million rows, say, is let go of when its export is over."""
+
+    class Rows(list[int]):
+        pass
+
+    async def read_async(rows: Rows) -> AsyncIterator[int]:
+        for row in rows:
+            yield row
+
+    def read(leave: bool) -> Any:
+        rows = Rows(range(1000))
+        source: Any = read_async(rows) if combination.is_async else rows
+        reader = combination.reader.open(export(source))
+        if leave:
+            reader.next()
+            reader.leave()
+        else:
+            reader.rest()
+        reader.chunks = reader.async_chunks = None
+        return weakref.ref(rows)
+
+    gc.collect()
+    gc.disable()
+    try:
+        for leave in (False, True):
+            kept = read(leave)
+            wait_until(lambda kept=kept: combination.reader.run(kept) is None)  # type: ignore[misc]
+    finally:
+        gc.enable()

@@ -12,10 +12,10 @@ from streamkit.signal import Signal
 __all__ = ["PATIENCE", "Buffer"]
 
 PATIENCE: Final = 0.1
-"""Seconds that a full sliding buffer waits for its consumer before it drops.
+"""Seconds that a consumer may be away with a chunk before a full sliding buffer drops.
 
-Counted from when the consumer last drained, or was woken to: a burst reaches a client that keeps
-up whole, and a client that does not holds the source up once a drain, and never once an element.
+So a burst reaches a client that keeps up whole, however late the scheduler lets the consumer run,
+and a client that does not holds the source up once a drain, and never once an element.
 """
 
 _SIZED: Final = (str, bytes, bytearray, memoryview)
@@ -37,12 +37,12 @@ class Buffer:
 
     __slots__ = (
         "_abandoned",
+        "_away_since",
         "_bytes_in",
         "_bytes_out",
         "_capacity",
         "_clock",
         "_drained",
-        "_drained_at",
         "_drains",
         "_dropping_since",
         "_elements",
@@ -51,7 +51,6 @@ class Buffer:
         "_refused_since",
         "_slides",
         "_unsized",
-        "_woken_at",
         "dropped",
         "error",
         "readable",
@@ -77,13 +76,12 @@ class Buffer:
         self._ended = False
         self._bytes_in = 0
         self._unsized: type[Any] | None = None
-        self._woken_at = 0.0
         self._refused_since = -1
         self._dropping_since = -1
         # Written by the consumer.
         self._drains = 0
         self._drained = 0
-        self._drained_at = clock()
+        self._away_since: float | None = None
         self._bytes_out = 0
         # Written by whoever abandons.
         self._abandoned = False
@@ -108,7 +106,6 @@ class Buffer:
             self._bytes_in += size
         self._elements.append(element)
         if self.readable.armed:
-            self._woken_at = self._clock()
             self.readable.notify()
         return True
 
@@ -116,7 +113,10 @@ class Buffer:
         """Seconds to wait for a drain before a refused element is offered again; None: forever."""
         if not self._slides:
             return None
-        return max(0.0, max(self._drained_at, self._woken_at) + PATIENCE - self._clock())
+        away_since = self._away_since
+        if away_since is None:
+            return PATIENCE
+        return max(0.0, away_since + PATIENCE - self._clock())
 
     def writable_now(self) -> bool:
         """Whether a refused element may be offered again: there was a drain, or nobody cares."""
@@ -185,14 +185,19 @@ class Buffer:
 
     def drain(self) -> list[Any]:
         """Take everything that is ready, oldest first."""
+        self._away_since = None
         self._drains += 1
-        self._drained_at = self._clock()
         batch = self._take()
         self._drained += len(batch)
         if self._bytes_in != self._bytes_out:
             self._bytes_out += sum(map(_size, batch))
         self.writable.notify()
         return batch
+
+    def hand_over(self) -> None:
+        """The consumer takes a chunk to the server, and is away until the next drain."""
+        if self._slides:
+            self._away_since = self._clock()
 
     @property
     def offered(self) -> int:

@@ -175,6 +175,7 @@ class Pipeline:
                 self._let_go()
         if isinstance(chunk, bytes):
             self._record.chunk(chunk)
+            self.buffer.hand_over()
             return chunk
         if chunk is _END:
             self.completed = True

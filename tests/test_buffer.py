@@ -63,7 +63,7 @@ class BufferMachine(RuleBasedStateMachine):
         self.buffer, self.readable, self.writable, self.clock = make_buffer(self.kind)
         self.model: deque[Any] = deque()
         self.taken = self.dropped = self.accepted = 0
-        self.attentive_at = 0.0
+        self.away_since: float | None = None
         self.dropping = self.refused = self.ended = self.abandoned = False
 
     def has_room(self, element: Any) -> bool:
@@ -75,13 +75,13 @@ class BufferMachine(RuleBasedStateMachine):
     @precondition(lambda self: not self.ended)
     @rule(element=st.one_of(st.integers(), st.sampled_from(BLOBS)))
     def offer(self, element: Any) -> None:
-        waiting = self.readable.armed
         taken = self.buffer.offer(element)
         if self.abandoned:
             assert not taken
             return
         if not self.has_room(element) and self.kind.strategy == "sliding":
-            self.dropping |= self.clock.now >= self.attentive_at + PATIENCE
+            if self.away_since is not None:
+                self.dropping |= self.clock.now >= self.away_since + PATIENCE
             while self.dropping and not self.has_room(element):
                 self.model.popleft()
                 self.dropped += 1
@@ -92,8 +92,6 @@ class BufferMachine(RuleBasedStateMachine):
             self.model.append(element)
             self.accepted += 1
             assert not self.readable.armed
-            if waiting:
-                self.attentive_at = self.clock.now
 
     @precondition(lambda self: self.ended)
     @rule()
@@ -108,8 +106,13 @@ class BufferMachine(RuleBasedStateMachine):
         assert self.writable.notified == notified + 1
         self.taken += len(self.model)
         self.model.clear()
-        self.attentive_at = self.clock.now
+        self.away_since = None
         self.dropping = self.refused = False
+
+    @rule()
+    def hand_over(self) -> None:
+        self.buffer.hand_over()
+        self.away_since = self.clock.now
 
     @precondition(lambda self: not self.model)
     @rule()
@@ -171,8 +174,11 @@ def test_a_full_suspending_buffer_refuses_until_a_drain_however_long_it_takes(ki
     assert buffer.dropped == 0
 
 
-def test_a_full_sliding_buffer_waits_a_tenth_of_a_second_and_then_drops_the_oldest() -> None:
+def test_a_full_sliding_buffer_drops_the_oldest_once_its_consumer_is_away_a_tenth_of_a_second() -> (
+    None
+):
     buffer, _, _, clock = make_buffer(SSE)
+    buffer.hand_over()
     fill(buffer, 64)
     assert not buffer.offer(64)
     assert buffer.patience() == pytest.approx(0.1)
@@ -184,22 +190,25 @@ def test_a_full_sliding_buffer_waits_a_tenth_of_a_second_and_then_drops_the_olde
 
 def test_it_goes_on_dropping_without_waiting_until_the_next_drain() -> None:
     buffer, _, _, clock = make_buffer(SSE)
+    buffer.hand_over()
     fill(buffer, 64)
     clock.now += 0.1
     fill(buffer, 1000)
     assert buffer.dropped == 1000
     buffer.drain()
+    buffer.hand_over()
     fill(buffer, 64)
     assert not buffer.offer("waits again")
 
 
-def test_patience_begins_with_a_burst_and_not_with_the_silence_before_it() -> None:
-    buffer, readable, _, clock = make_buffer(SSE)
+def test_it_waits_for_a_consumer_that_is_there_however_late_that_runs() -> None:
+    buffer, _, _, clock = make_buffer(SSE)
+    buffer.hand_over()
     buffer.drain()
-    readable.armed = True
-    clock.now += 600
     fill(buffer, 64)
+    clock.now += 600
     assert not buffer.offer("refused, and not at the cost of the oldest")
+    assert buffer.patience() == 0.1
 
 
 def test_large_elements_fill_the_buffer_by_their_bytes() -> None:
@@ -219,6 +228,7 @@ def test_an_element_larger_than_the_buffer_is_held_alone() -> None:
 
 def test_text_counts_by_its_length_and_drops_make_room() -> None:
     buffer, _, _, clock = make_buffer(SSE)
+    buffer.hand_over()
     for letter in "abcd":
         assert buffer.offer(letter * MIB)
     assert not buffer.offer("e" * 2 * MIB)
@@ -251,6 +261,7 @@ def test_abandoning_lets_go_of_everything_and_wakes_both_sides() -> None:
 
 def test_it_may_be_abandoned_by_another_thread_while_the_producer_makes_room() -> None:
     buffer, _, _, clock = make_buffer(SSE)
+    buffer.hand_over()
     fill(buffer, 64)
     clock.now += 0.1
 

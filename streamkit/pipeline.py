@@ -14,7 +14,7 @@ from streamkit.buffer import Buffer
 from streamkit.encoders import Encoder
 from streamkit.kind import Kind
 from streamkit.metrics import Outcome
-from streamkit.pump import InlinePump, Pump, TaskPump, ThreadPump
+from streamkit.pump import TASK_TURN, InlinePump, Pump, TaskPump, ThreadPump
 from streamkit.record import Record
 from streamkit.signal import LoopSignal, Signal, ThreadSignal, running_loop
 from streamkit.source import Inline, Source
@@ -376,6 +376,7 @@ class AsyncChunks:
         self._signal = pipeline.open_for_loop(asyncio.get_running_loop())
         self._pipeline = pipeline
         self._first: bytes | None = None
+        self._turn_ends = 0.0
         _abandon_when_collected(self, pipeline)
 
     @property
@@ -391,12 +392,18 @@ class AsyncChunks:
             first, self._first = self._first, None
             return first
         pipeline = self._pipeline
+        # A send to a client that has left need not wait for anything, nor a source on a thread for
+        # this task: the loop would never come to hear of it.
+        if time.monotonic() >= self._turn_ends:
+            await asyncio.sleep(0)
+            self._turn_ends = time.monotonic() + TASK_TURN
         while not pipeline.over:
             chunk = pipeline.take()
             if chunk is not None:
                 return chunk
             if not pipeline.over:
                 await self._signal.wait(pipeline.buffer.readable_now, pipeline.timeout())
+                self._turn_ends = time.monotonic() + TASK_TURN
         raise StopAsyncIteration
 
     async def prefetch(self) -> None:

@@ -12,13 +12,13 @@ from streamkit.kind import Kind
 from streamkit.signal import LoopSignal, ThreadSignal, call_on
 from streamkit.source import Source
 
-__all__ = ["InlinePump", "Pump", "TaskPump", "ThreadPump"]
+__all__ = ["TASK_TURN", "InlinePump", "Pump", "TaskPump", "ThreadPump"]
 
 INLINE_TURN: Final = 0.01
 """Seconds that an inline source is read on for one batch."""
 
 TASK_TURN: Final = 0.001
-"""Seconds after which an async source that never awaits lets the rest of its loop run."""
+"""Seconds after which a task that has no need to wait lets the rest of its loop run."""
 
 TASK_STRIDE: Final = 32
 """Elements between two looks at the clock for that."""

@@ -1,7 +1,6 @@
 """The ASGI adapter, driven by hand-written ``receive`` and ``send`` and asgiref's communicator."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -145,20 +144,6 @@ class TestTheClientLeaves:
             await task
             assert source.closes == 1
             assert source.given - given < 1000
-
-        run(main)
-
-    def test_a_busy_one_whose_server_takes_everything(self) -> None:
-        """As some do once the client has left. The source is on a thread, always ready."""
-
-        async def main() -> None:
-            client = Client()
-            source = SyncSource(itertools.repeat(bytes(64 * 1024)))
-            response = StreamingService.download(source, filename="f")
-            loop = asyncio.get_running_loop()
-            loop.call_later(0.01, client.gone.set)
-            await response(scope(), client.receive, client.send)
-            assert source.closes == 1
 
         run(main)
 

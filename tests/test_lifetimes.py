@@ -342,6 +342,26 @@ class TestClosingFromAnotherThread:
         assert source.closes == 1
 
 
+def test_a_loop_hears_of_its_clients_though_no_chunk_has_to_be_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streamkit.pipeline.TASK_TURN", 0.0)
+
+    async def main() -> None:
+        source = SyncSource([bytes(64 * 1024)] * 3)
+        chunks = aiter(StreamingService.download(source, filename="f"))
+        await anext(chunks)
+        assert source.closed.wait(WAIT)
+        for _ in range(2):
+            heard = asyncio.Event()
+            asyncio.get_running_loop().call_soon(heard.set)
+            await anext(chunks)
+            assert heard.is_set()
+        await chunks.aclose()
+
+    asyncio.run(main())
+
+
 class TestAsyncSources:
     def test_one_that_waits_is_cancelled_at_once_and_closes_in_its_own_task(self) -> None:
         places: list[object] = []

@@ -1,0 +1,15 @@
+"""All benchmarks: ``python -m benchmarks``. Prints tables; takes about two minutes."""
+
+import os
+import platform
+
+from . import pipeline, ways
+from .measure import ROUNDS
+
+if __name__ == "__main__":
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} cores ({platform.machine()}), "
+        f"load {os.getloadavg()[0]:.1f}; each figure is the median of {ROUNDS} interleaved rounds"
+    )
+    pipeline.main()
+    ways.main()

@@ -1,0 +1,57 @@
+"""A client that reads as much as it is told to, and leaves as it is told to."""
+
+import socket
+import struct
+from http.client import HTTPConnection, HTTPResponse
+from typing import Self
+from urllib.parse import urlencode
+
+__all__ = ["Client", "block", "target"]
+
+
+def target(path: str, **query: object) -> str:
+    """A request's target. What is None is left out."""
+    return f"{path}?{urlencode({k: v for k, v in query.items() if v is not None})}"
+
+
+class Client:
+    """One HTTP connection, ended by a FIN where its context ends."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._http = HTTPConnection(*connection.getpeername())
+        self._http.sock = connection
+        self._response: HTTPResponse | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def get(self, path: str, **query: object) -> HTTPResponse:
+        """Send a request and read the head of its response."""
+        self._http.request("GET", target(path, **query))
+        self._response = self._http.getresponse()
+        return self._response
+
+    def close(self) -> None:
+        if self._response is not None:
+            self._response.close()
+        self._http.close()
+        self._socket.close()
+
+    def reset(self) -> None:
+        """Leave with a RST."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+
+def block(response: HTTPResponse) -> bytes:
+    """The next event or comment of an event stream."""
+    lines = []
+    while line := response.readline():
+        lines.append(line)
+        if line == b"\n":
+            break
+    return b"".join(lines)

@@ -1,0 +1,72 @@
+import resource
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+from servers.bodies import BODIES, Body
+from servers.harness import ROWS, Row, Server
+
+_names = count()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def file_descriptors() -> None:
+    """Enough for a thousand connections, here and in the servers."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+
+
+@pytest.fixture(scope="session", params=ROWS, ids=str)
+def row(request: pytest.FixtureRequest) -> Row:
+    row: Row = request.param
+    return row
+
+
+@pytest.fixture(scope="session")
+def running_server(row: Row) -> Iterator[Server]:
+    with Server(row) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running_server: Server) -> Iterator[Server]:
+    """The server of a row, whose only errors are those that a test expected."""
+    yield from without_errors(running_server)
+
+
+@pytest.fixture(scope="session")
+def running_beating_server(row: Row) -> Iterator[Server]:
+    with Server(row, environment={"TEST_HEARTBEAT": "0.1"}) as server:
+        yield server
+
+
+@pytest.fixture
+def beating_server(running_beating_server: Server) -> Iterator[Server]:
+    """Another one, with many heartbeats a second."""
+    yield from without_errors(running_beating_server)
+
+
+def without_errors(server: Server) -> Iterator[Server]:
+    yield server
+    errors = server.errors()
+    server.expect_error("")
+    assert errors == ""
+
+
+@pytest.fixture(params=["sync", "async"])
+def source(request: pytest.FixtureRequest) -> str:
+    """Which source a stream has."""
+    source: str = request.param
+    return source
+
+
+@pytest.fixture(params=BODIES, ids=str)
+def body(request: pytest.FixtureRequest) -> Body:
+    body: Body = request.param
+    return body
+
+
+@pytest.fixture
+def name() -> str:
+    """The name of a stream, and of its account."""
+    return f"stream-{next(_names)}"

@@ -1,0 +1,35 @@
+"""What a served application tells of itself."""
+
+from dataclasses import dataclass, field
+
+__all__ = ["Account", "State"]
+
+
+@dataclass
+class Account:
+    """What was done with the source of one stream."""
+
+    begun: int = 0
+    """How often it was started."""
+    given: int = 0
+    """How many elements it gave."""
+    ended: int = 0
+    """How often its generator was left."""
+    closed: int = 0
+    """How often the iterable around the generator was closed."""
+    told: int | None = None
+    """How many elements it had given when the server told the application that the client left."""
+    burst: int = 0
+    """How many events were sent, at most, in one turn of the event loop."""
+
+
+@dataclass
+class State:
+    pid: int
+    active: int
+    """The metric: streams that are open."""
+    threads: list[str]
+    """The names of all threads."""
+    tasks: int
+    """How many tasks the event loops have on which the application ran."""
+    accounts: dict[str, Account] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from contextlib import suppress
 
 __all__ = ["background_loop"]
 
@@ -11,17 +12,31 @@ class _Background:
     """A loop on a daemon thread, both made at the first call."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant, as the garbage collector may abandon a stream anywhere.
+        self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._start(asyncio.new_event_loop())
+        assert self._loop is not None
+        return self._loop
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=self._loop.run_forever, name="streamkit-loop", daemon=True
-                ).start()
-            return self._loop
+            if self._loop is not None:
+                loop.close()
+                return
+            threading.Thread(target=_run, args=(loop,), name="streamkit-loop", daemon=True).start()
+            # Not before there is a thread to run it.
+            self._loop = loop
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        # A SystemExit in one source is told to its consumer, and does not end the others.
+        with suppress(BaseException):
+            loop.run_forever()
 
 
 _background = _Background()

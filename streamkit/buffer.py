@@ -30,7 +30,7 @@ class Buffer:
           └──abandon──┴──▶ abandoned     from any state, from any thread
 
     The producer calls ``offer`` and ``end``, the consumer ``drain``, either of them or a third
-    thread ``abandon``. There is no lock: every field is written by one side only, and the methods
+    thread ``abandon``. There is no lock: every counter is written by one side only, and the methods
     of a deque are atomic. ``readable`` is notified when there is something to drain or nothing
     more to come, ``writable`` when a refused ``offer`` may be tried again.
     """
@@ -48,6 +48,7 @@ class Buffer:
         "_elements",
         "_ended",
         "_lost",
+        "_octets",
         "_refused_since",
         "_slides",
         "_unsized",
@@ -67,6 +68,7 @@ class Buffer:
         self.readable = readable
         self.writable = writable
         self._capacity = kind.capacity
+        self._octets = kind.name == "download"
         self._slides = kind.strategy == "sliding"
         self._clock = clock
         self._elements: deque[Any] = deque()
@@ -136,11 +138,14 @@ class Buffer:
 
     def _weigh(self, element: Any) -> tuple[Any, int]:
         """The element as it is kept, and its bytes: 0 for what is neither bytes nor text."""
+        # Sources reuse a bytearray, an array or a map for their next piece.
+        if self._octets and not isinstance(element, bytes):
+            with suppress(TypeError):
+                element = memoryview(element).tobytes()
         if not isinstance(element, _SIZED):
             self._unsized = type(element)
             return element, 0
         if isinstance(element, bytearray | memoryview):
-            # Sources reuse such a buffer for their next piece.
             element = bytes(element)
         return element, len(element)
 

@@ -39,8 +39,6 @@ def request_context(method: str, headers: Headers, tenant: object) -> Generator[
     that is absent or empty. ``tenant`` is what the application's callable returned: a str, or
     None or "" for ``"system"``; TypeError if it is anything else.
     """
-    if tenant is not None and not isinstance(tenant, str):
-        raise TypeError(f"tenant must be a str or None, got {type(tenant).__name__}")
     token = context.set(
         RequestContext(
             method=method,
@@ -58,7 +56,7 @@ def request_context(method: str, headers: Headers, tenant: object) -> Generator[
 def tenant_name(value: object) -> str:
     """``value``, or ``"system"`` for None and "". Raises TypeError if it is no str."""
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"tenant must be a str or None, not {value!r}")
+        raise TypeError(f"tenant must be a str or None, got {type(value).__name__}")
     return value or _NO_REQUEST.tenant
 
 

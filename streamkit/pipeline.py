@@ -7,7 +7,7 @@ import weakref
 from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from contextvars import copy_context
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from streamkit.background import background_loop
 from streamkit.buffer import Buffer
@@ -25,7 +25,9 @@ CHUNK_BYTES: Final = 64 * 1024
 """Up to this size small pieces are joined into one chunk; a larger piece goes out as it is."""
 
 CHUNK_PIECES: Final = 128
-"""Joining many more small ``bytes`` costs a page fault for each that was allocated by itself."""
+"""So many pieces are joined at the most: a batch of small elements is one chunk, while joining many
+more costs a page fault for each that was allocated by itself.
+"""
 
 HEAD_PATIENCE: Final = 0.1
 """Seconds that a live stream waits for a first element before a heartbeat carries its head.
@@ -43,6 +45,8 @@ LOOK: Final = 0.5
 """Seconds between two looks at the client of a thread that waits for its source."""
 
 _END: Final = object()
+
+S = TypeVar("S", bound=Signal)
 
 Callback = Callable[[BaseException | None], object]
 
@@ -82,8 +86,13 @@ class Pipeline:
         self._silent = True
         self._raised: BaseException | None = None
         self._pump: Pump
+        self._source_error: BaseException | None = None
+        self._finalizer: weakref.finalize[..., Any] | None = None
+        # Reentrant, as the garbage collector may abandon a stream anywhere.
+        self._lock = threading.RLock()
+        self._opened = False
+        self._closed = False
         # A pop from a list is atomic: of all the threads that claim, one succeeds.
-        self._unopened = ["consumer"]
         self._unstarted = ["pump"]
         self._staying = ["consumer"]
         self._sides = ["last", "first"]
@@ -100,15 +109,33 @@ class Pipeline:
 
     def call_on_close(self, callback: Callback) -> None:
         """Call ``callback`` once the stream is over, in the context that the source ran in."""
-        self._callbacks.append(callback)
+        with self._lock:
+            if not self._closed:
+                self._callbacks.append(callback)
+                return
+        self.context.run(callback, None)
+
+    def abandon_with(self, owner: object) -> None:
+        """Abandon it when ``owner`` is collected, unless the consumer has left by then."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        self._finalizer = weakref.finalize(owner, self._lose_owner)
+        self._finalizer.atexit = False
+
+    def _lose_owner(self) -> None:
+        if self._unstarted or self.is_inline:
+            self.abandon()
+        else:
+            # The collector may come by while this thread holds a lock that is wanted for it, such
+            # as a metric's.
+            threading.Thread(target=self.abandon, daemon=True).start()
 
     def open_for_thread(self) -> ThreadSignal | InlinePump:
         """Connect a thread as the consumer; return what it waits for.
 
         Raises RuntimeError if the pipeline was opened before.
         """
-        self._open()
-        return self._connect_thread()
+        return self._open(self._connect_thread)
 
     def open_for_loop(self, loop: asyncio.AbstractEventLoop) -> LoopSignal:
         """Connect a task of ``loop`` as the consumer; return what it waits for.
@@ -119,12 +146,15 @@ class Pipeline:
         if refusal := self._source.refusal():
             self.abandon()
             raise RuntimeError(refusal)
-        self._open()
-        return self._connect_loop(loop)
+        return self._open(lambda: self._connect_loop(loop))
 
-    def _open(self) -> None:
-        if not _claim(self._unopened):
-            raise RuntimeError("a streaming response can be iterated only once")
+    def _open(self, connect: Callable[[], S]) -> S:
+        with self._lock:
+            if self._opened:
+                raise RuntimeError("a streaming response can be iterated only once")
+            signal = connect()
+            self._opened = True
+            return signal
 
     def _connect_thread(self) -> ThreadSignal | InlinePump:
         if self._source.inline:
@@ -193,11 +223,13 @@ class Pipeline:
 
         If there never was a consumer, the source is closed all the same.
         """
-        if _claim(self._unopened):
-            if (loop := running_loop()) and not self._source.refusal():
-                self._connect_loop(loop)
-            else:
-                self._connect_thread()
+        with self._lock:
+            if not self._opened:
+                if (loop := running_loop()) and not self._source.refusal():
+                    self._connect_loop(loop)
+                else:
+                    self._connect_thread()
+                self._opened = True
         self._leave("disconnected")
 
     def _start(self) -> None:
@@ -208,6 +240,7 @@ class Pipeline:
             self._pump.start()
         except BaseException as error:
             # No thread to be had.
+            self.buffer.abandon()
             self._pump.discard()
             self._leave("failed", raised=error)
             raise
@@ -229,10 +262,12 @@ class Pipeline:
             if not batch and not gap and not beats:
                 yield None
                 continue
-            yield from joined(self._pieces(gap, batch, beats))
-            if encoder.refused:
-                record.refuse(encoder.refused)
-                encoder.refused.clear()
+            try:
+                yield from joined(self._pieces(gap, batch, beats))
+            finally:
+                if encoder.refused:
+                    record.refuse(encoder.refused)
+                    encoder.refused.clear()
         if buffer.error is not None:
             raise buffer.error
         yield from joined(iter((self._begin + encoder.end(),)))
@@ -265,6 +300,8 @@ class Pipeline:
         self.over = True
         self._record.outcome = outcome
         self._raised = raised
+        if self._finalizer is not None:
+            self._finalizer.detach()
         self.buffer.abandon()
         self._let_go()
         if _claim(self._unstarted):
@@ -272,7 +309,7 @@ class Pipeline:
         elif not self.buffer.ended:
             self._pump.stop()
         if self._sides.pop() == "last":
-            self.context.run(self._close, self.buffer.error)
+            self.context.run(self._close, self._source_error)
 
     def _let_go(self) -> None:
         """Free the batch in hand, unless another thread is encoding it: that one comes by here."""
@@ -280,12 +317,13 @@ class Pipeline:
             self._chunks.close()
 
     def _pump_leaves(self, error: BaseException | None) -> None:
+        self._source_error = error
         last = self._sides.pop() == "last"
         try:
             if last:
                 self.context.run(self._close, error)
         finally:
-            self.buffer.end(None if last else error)
+            self.buffer.end(None if self.over else error)
 
     def _close(self, error: BaseException | None) -> None:
         """Both sides have left; ``error`` is the source's."""
@@ -293,14 +331,17 @@ class Pipeline:
         self._record.close(self._encoder.repaired)
         if error is not None and error is not self._raised:
             self._record.lose(error)
-        with ExitStack() as stack:
-            for callback in self._callbacks:
-                stack.callback(callback, self._raised or error)
+        with self._lock:
+            self._closed = True
+            callbacks, self._callbacks = self._callbacks, []
+        failure = self._raised or error
         # All of these lead back to this pipeline, and so to the source, which might be a large list
         # and is not to wait for the garbage collector.
-        self._callbacks.clear()
-        self._raised = self.buffer.error = None
+        self._raised = self._source_error = self.buffer.error = None
         del self._pump
+        with ExitStack() as stack:
+            for callback in callbacks:
+                stack.callback(callback, failure)
 
 
 class Chunks:
@@ -316,7 +357,7 @@ class Chunks:
         self._pipeline = pipeline
         self._first: bytes | None = None
         self._client_left: Callable[[], bool] | None = None
-        _abandon_when_collected(self, pipeline)
+        pipeline.abandon_with(self)
 
     def __iter__(self) -> Self:
         return self
@@ -377,7 +418,7 @@ class AsyncChunks:
         self._pipeline = pipeline
         self._first: bytes | None = None
         self._turn_ends = 0.0
-        _abandon_when_collected(self, pipeline)
+        pipeline.abandon_with(self)
 
     @property
     def completed(self) -> bool:
@@ -403,7 +444,6 @@ class AsyncChunks:
                 return chunk
             if not pipeline.over:
                 await self._signal.wait(pipeline.buffer.readable_now, pipeline.timeout())
-                self._turn_ends = time.monotonic() + TASK_TURN
         raise StopAsyncIteration
 
     async def prefetch(self) -> None:
@@ -420,16 +460,6 @@ class AsyncChunks:
         patience_ends = time.monotonic() + CLOSING_PATIENCE
         while not buffer.ended and (patience := patience_ends - time.monotonic()) > 0:
             await self._signal.wait(lambda: buffer.ended, patience)
-
-
-def _abandon_when_collected(chunks: Chunks | AsyncChunks, pipeline: Pipeline) -> None:
-    # A server that forgets to close. On a thread of its own, since the garbage collector may come
-    # by while this one holds a lock that abandoning wants, such as a metric's.
-    def abandon() -> None:
-        if not pipeline.over:
-            threading.Thread(target=pipeline.abandon, daemon=True).start()
-
-    weakref.finalize(chunks, abandon).atexit = False
 
 
 def joined(pieces: Iterator[bytes]) -> Iterator[bytes]:

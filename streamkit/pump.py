@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from streamkit.buffer import Buffer
 from streamkit.kind import Kind
-from streamkit.signal import LoopSignal, ThreadSignal, call_on
+from streamkit.signal import LoopSignal, ThreadSignal, call_on, running_loop
 from streamkit.source import Source
 
 __all__ = ["TASK_TURN", "InlinePump", "Pump", "TaskPump", "ThreadPump"]
@@ -19,9 +19,6 @@ INLINE_TURN: Final = 0.01
 
 TASK_TURN: Final = 0.001
 """Seconds after which a task that has no need to wait lets the rest of its loop run."""
-
-TASK_STRIDE: Final = 32
-"""Elements between two looks at the clock for that."""
 
 _OVER: Final = object()
 
@@ -72,7 +69,11 @@ class ThreadPump:
         pass
 
     def discard(self) -> None:
-        self._run()
+        # What closes a sync source may block, and must not block a loop.
+        if running_loop() is None:
+            self._run()
+        else:
+            self.start()
 
     def _run(self) -> None:
         try:
@@ -154,15 +155,13 @@ class TaskPump:
     async def _fill(self) -> None:
         buffer = self._buffer
         offer = buffer.offer
-        taken = 0
         turn_ends = time.monotonic() + TASK_TURN
         async for element in self._source.async_iterator():
             while not offer(element):
                 if buffer.abandoned:
                     return
                 await self._writable.wait(buffer.writable_now, buffer.patience())
-            taken += 1
-            if not taken % TASK_STRIDE and time.monotonic() >= turn_ends:
+            if time.monotonic() >= turn_ends:
                 await asyncio.sleep(0)
                 turn_ends = time.monotonic() + TASK_TURN
 
@@ -191,6 +190,8 @@ class InlinePump:
         self._context = context
         self._leave = leave
         self._lock = threading.Lock()
+        # What is live does not wait for what comes next.
+        self._turn_seconds = 0.0 if kind.live else INLINE_TURN
         self._reading = self._read()
         self._over = False
 
@@ -240,12 +241,12 @@ class InlinePump:
 
     def _fill(self) -> Iterator[None]:
         buffer = self.buffer
-        turn_ends = time.monotonic() + INLINE_TURN
+        turn_ends = time.monotonic() + self._turn_seconds
         for element in self._source.iterator():
             while not (taken := buffer.offer(element)) or time.monotonic() >= turn_ends:
                 yield
                 if buffer.abandoned:
                     return
-                turn_ends = time.monotonic() + INLINE_TURN
+                turn_ends = time.monotonic() + self._turn_seconds
                 if taken:
                     break

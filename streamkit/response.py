@@ -1,6 +1,5 @@
 """The framework-neutral response: status, headers, and a body that is opened once."""
 
-import weakref
 from collections.abc import AsyncIterable, Iterable
 from contextvars import Context
 from dataclasses import replace
@@ -30,9 +29,8 @@ class StreamResponse:
         self.status = status
         self.headers = headers
         self._pipeline = pipeline
-        # For a response that is dropped; the chunks of an opened one see to themselves.
-        self._discard = weakref.finalize(self, pipeline.abandon)
-        self._discard.atexit = False
+        # Once opened, it goes with its chunks.
+        pipeline.abandon_with(self)
 
     @property
     def live(self) -> bool:
@@ -74,15 +72,12 @@ class StreamResponse:
 
     def __iter__(self) -> Chunks:
         """The chunks, for this thread. Raises RuntimeError the second time."""
-        self._discard.detach()
         return Chunks(self._pipeline)
 
     def __aiter__(self) -> AsyncChunks:
         """The chunks, for the running loop. Raises RuntimeError the second time."""
-        self._discard.detach()
         return AsyncChunks(self._pipeline)
 
     def close(self) -> None:
         """The response is not wanted, or no longer: close its source. Idempotent."""
-        self._discard.detach()
         self._pipeline.abandon()

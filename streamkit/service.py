@@ -1,5 +1,6 @@
 """The service: one entry point for each kind of stream."""
 
+import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
@@ -78,7 +79,8 @@ class BaseStreamingService(ABC, Generic[R]):
         ``serialize`` turns an element into a ``ServerSentEvent``, a mapping of its fields, or a
         ``str`` of data. Without it an event is sent as it is, a ``str`` as data, anything else as
         JSON. A client too slow for 64 waiting elements loses the oldest, and is told how many in a
-        comment ``: dropped N``. A comment ``: heartbeat`` is sent every 30 seconds.
+        comment ``: dropped N``. A comment ``: heartbeat`` is sent every 30 seconds, and at first
+        when the source has been silent for a tenth of a second, to carry the head.
 
         An event that cannot be sent (a line break in ``event`` or ``id``, a bad ``retry``) is
         logged, counted and replaced by a comment ``: refused``; the stream goes on.
@@ -179,6 +181,10 @@ def check_callable(argument: str, value: object) -> None:
     if value is not None and not callable(value):
         raise TypeError(
             f"{argument} must be a function of one element, or None, got {type(value).__name__}"
+        )
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(
+            f"{argument} must be a function of one element, not an async one: await in the source"
         )
 
 

@@ -41,6 +41,8 @@ def inline(iterable: Iterable[T]) -> Inline[T]:
     Raises TypeError if ``iterable`` is not a sync iterable.
     """
     check_source("iterable", iterable)
+    if isinstance(iterable, Inline):
+        return iterable
     if not hasattr(iterable, "__iter__"):
         raise TypeError(
             "iterable must be a sync iterable: an async one runs on an event loop and cannot be "

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from asgiref.typing import (
     ASGI3Application,
@@ -65,8 +66,10 @@ async def stream(
     }
     if scope["type"] == "http" and scope["method"] == "HEAD":
         response.close()
-        await send(head)
-        await send(_body(b"", more=False))
+        # An OSError says that the client has left.
+        with suppress(OSError):
+            await send(head)
+            await send(_body(b"", more=False))
         return
     chunks = aiter(response)
     # Whatever its spec_version says, a server may tell of a client that left only here.

@@ -1,6 +1,7 @@
 """Flask: a response is a ``flask.Response``."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from flask.globals import app_ctx, request_ctx
 
 from streamkit import BaseStreamingService, StreamResponse, context
 from streamkit.context import tenant_name
+from streamkit.pipeline import Chunks
 from streamkit_adapters import wsgi
 
 if TYPE_CHECKING:
@@ -35,12 +37,20 @@ class StreamingResponse(flask.Response):
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        _keep_contexts(self._stream)
+        # A body that is passed through is returned as it is, without what call_on_close was given.
+        self.direct_passthrough = False
+        self.call_on_close(self._stream.close)
+        is_handled = _keep_contexts(self._stream)
+        self.call_on_close(is_handled)
         # Not if somebody has put another body around it, or another in its place.
         if self.response is self._stream and environ["REQUEST_METHOD"] != "HEAD":
             try:
-                self.response = wsgi.open_chunks(self._stream, environ)
+                self.response = _Body(wsgi.open_chunks(self._stream, environ), is_handled)
+            except wsgi.ClientLeft:
+                self.close()
+                raise
             except Exception as error:
+                self.close()
                 if not flask.has_request_context():
                     raise
                 return _handle(error)(environ, start_response)
@@ -51,37 +61,73 @@ def _handle(error: Exception) -> flask.Response:
     """What the current app makes of an error in a view."""
     app = flask.current_app
     try:
-        return app.make_response(app.handle_user_exception(error))
+        return app.finalize_request(app.handle_user_exception(error))
     except Exception as unhandled:
         return app.handle_exception(unhandled)
 
 
-def _keep_contexts(stream: StreamResponse) -> None:
+class _Body:
+    """Chunks that say when the server begins to take them: after the request was handled."""
+
+    def __init__(self, chunks: Chunks, begin: Callable[[], object]) -> None:
+        self._chunks = chunks
+        self._begin = begin
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._begin()
+        return self._chunks
+
+    def close(self) -> None:
+        self._chunks.close()
+
+
+def _keep_contexts(stream: StreamResponse) -> Callable[[], None]:
     """Put the teardown of the request's and the app's context off until ``stream`` is over.
 
     Flask tears a context down when it is popped as often as it was pushed, and takes the pushes
-    back in their order. This one is to be taken back last, where it was made: in the context of
-    the stream. Hence its place in the list.
+    back in their order. The one here comes before that of the request, and is never taken back:
+    what Flask would do then is done when the stream is over and the request was handled. The
+    latter is to be told by a call of what is returned.
     """
-
-    contexts: tuple[Any, ...] = (request_ctx, app_ctx)
+    contexts: tuple[Any, ...] = (app_ctx, request_ctx)
+    failure: list[BaseException] = []
+    # A pop from a list is atomic: of the two that leave, one is the last.
+    leaving = ["last", "first"]
+    being_handled = ["request"]
 
     def keep() -> None:
-        for pushed in reversed(contexts):
+        for pushed in contexts:
             pushed.push()
             pushed._cv_tokens.insert(0, pushed._cv_tokens.pop())
 
-    def release(error: BaseException | None) -> None:
-        for pushed in contexts:
-            if len(pushed._cv_tokens) > 1:
-                # The request is still being handled: Flask's own pop is yet to come.
-                del pushed._cv_tokens[0]
-            else:
-                pushed.pop(error)
+    def leave(error: BaseException | None = None) -> None:
+        if error is not None:
+            failure.append(error)
+        if leaving.pop() == "last":
+            # The stream's own context may still be entered by whoever has just left.
+            stream.context.copy().run(tear_down)
 
-    if stream.context.run(flask.has_request_context):
-        stream.context.run(keep)
-        stream.call_on_close(release)
+    def tear_down() -> None:
+        is_popped = len(request_ctx._cv_tokens) == 1
+        for pushed in contexts:
+            del pushed._cv_tokens[0]
+        if is_popped:
+            error = failure[0] if failure else None
+            with ExitStack() as stack:
+                stack.callback(app_ctx.app.do_teardown_appcontext, error)
+                stack.callback(request_ctx.request.close)
+                stack.callback(app_ctx.app.do_teardown_request, error)
+
+    def is_handled() -> None:
+        if being_handled:
+            being_handled.pop()
+            leave()
+
+    if not stream.context.run(flask.has_request_context):
+        return lambda: None
+    stream.context.run(keep)
+    stream.call_on_close(leave)
+    return is_handled
 
 
 class StreamingService(BaseStreamingService[StreamingResponse]):
@@ -89,7 +135,12 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
 
     @classmethod
     def respond(cls, response: StreamResponse) -> StreamingResponse:
-        return StreamingResponse(response)
+        base = flask.current_app.response_class if flask.has_app_context() else flask.Response
+        if issubclass(StreamingResponse, base):
+            return StreamingResponse(response)
+        # Flask makes any other response one of its app's class, and then it would be no more.
+        kind: type[StreamingResponse] = type("StreamingResponse", (StreamingResponse, base), {})
+        return kind(response)
 
 
 class StreamkitMiddleware:

@@ -1,10 +1,10 @@
 """Plain WSGI: a response is an application of its own (PEP 3333)."""
 
 import _socket
+import socket
 from collections.abc import Callable, Iterable
 from errno import ECONNRESET
 from functools import partial
-from socket import MSG_DONTWAIT, MSG_PEEK
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.datastructures import EnvironHeaders
@@ -16,7 +16,13 @@ from streamkit.pipeline import Chunks
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware", "open_chunks"]
+__all__ = [
+    "ClientLeft",
+    "StreamingResponse",
+    "StreamingService",
+    "StreamkitMiddleware",
+    "open_chunks",
+]
 
 
 class StreamingResponse:
@@ -35,14 +41,19 @@ class StreamingResponse:
         Raises what the source or the encoder raised before the first chunk of a download or export,
         before ``start_response`` is called.
         """
-        body: Iterable[bytes] = ()
+        status = f"{self.status} {HTTP_STATUS_CODES.get(self.status, 'Unknown')}"
         if environ["REQUEST_METHOD"] == "HEAD":
             self._response.close()
-        else:
-            body = open_chunks(self._response, environ)
-        status = f"{self.status} {HTTP_STATUS_CODES[self.status]}"
-        start_response(status, self.headers.to_wsgi_list())
-        return body
+            start_response(status, self.headers.to_wsgi_list())
+            return ()
+        chunks = open_chunks(self._response, environ)
+        try:
+            start_response(status, self.headers.to_wsgi_list())
+        except BaseException:
+            # The server has nothing yet that it could close.
+            chunks.close()
+            raise
+        return chunks
 
 
 def open_chunks(response: StreamResponse, environ: "WSGIEnvironment") -> Chunks:
@@ -51,28 +62,38 @@ def open_chunks(response: StreamResponse, environ: "WSGIEnvironment") -> Chunks:
     Raises what the source or the encoder raised before the first chunk of a download or export.
     """
     chunks = iter(response)
-    socket = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
     if "waitress.client_disconnected" in environ:
         chunks.watch(environ["waitress.client_disconnected"])
-    elif socket is not None:
+    elif connection is not None and hasattr(socket, "MSG_DONTWAIT"):
         # The socket of gevent would wait, the one in it does not.
-        chunks.watch(partial(_check_client, getattr(socket, "_sock", socket)))
+        chunks.watch(partial(_check_client, getattr(connection, "_sock", connection)))
     if not response.live:
-        chunks.prefetch()
+        try:
+            chunks.prefetch()
+        except BaseException:
+            chunks.close()
+            raise
     return chunks
 
 
-def _check_client(socket: Any) -> bool:
-    """Raise ConnectionResetError if the other side has closed or reset the connection.
+class ClientLeft(ConnectionResetError):
+    """The client closed the connection while the source was silent.
 
-    An error, and not an end: a client may have closed its own side only, and still be reading.
+    An error, and not an end: it may have closed its own side only, and still be reading.
     """
+
+
+def _check_client(connection: Any) -> bool:
     try:
         # Not the method of the object, which under TLS takes no flags.
-        if not _socket.socket.recv(socket, 1, MSG_PEEK | MSG_DONTWAIT):
-            raise ConnectionResetError(ECONNRESET, "the client closed the connection")
+        left = not _socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
-        pass
+        return False
+    except ConnectionError:
+        left = True
+    if left:
+        raise ClientLeft(ECONNRESET, "the client closed the connection")
     return False
 
 

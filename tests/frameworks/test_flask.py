@@ -6,7 +6,7 @@ from typing import Any
 
 import flask
 import pytest
-from combinations import WAIT, wait_until
+from combinations import WAIT, SyncSource, wait_until
 from flask import Flask, abort, g, request, session
 from prometheus_client import CollectorRegistry
 from werkzeug.test import Client
@@ -143,8 +143,14 @@ class TestASourceThatFailsAtOnce:
         def view() -> StreamingResponse:
             return StreamingService.export("e", failing(NoRows()), "csv")
 
+        @app.after_request
+        def after(response: flask.Response) -> flask.Response:
+            response.headers.add("X-After", "yes")
+            return response
+
         response = Client(app).get("/export")
         assert (response.status_code, response.text) == (410, "nothing in /export")
+        assert response.headers.getlist("X-After") == ["yes"]
         assert "Content-Disposition" not in response.headers
         response.close()
         assert [entry.partition(":")[0] for entry in log] == [
@@ -209,13 +215,93 @@ def test_it_is_a_flask_response(app: Flask) -> None:
 
 
 def test_a_response_that_is_not_returned_closes_its_source(app: Flask, log: list[str]) -> None:
+    source = SyncSource([1])
+
     @app.get("/")
     def view() -> str:
-        StreamingService.export("e", sync_source(log), "csv").close()
+        StreamingService.export("e", source, "csv").close()
         return "instead"
 
     assert Client(app).get("/").text == "instead"
+    assert source.closes == 1
     assert log == ["request torn down: None", "app torn down: None"]
+
+
+def test_a_body_that_is_replaced_closes_its_source_with_the_response(
+    app: Flask, log: list[str]
+) -> None:
+    source = SyncSource([1])
+
+    @app.get("/")
+    def view() -> StreamingResponse:
+        return StreamingService.export("e", source, "csv")
+
+    @app.after_request
+    def replace(response: flask.Response) -> flask.Response:
+        response.set_data("instead")
+        return response
+
+    response = Client(app).get("/")
+    assert response.text == "instead"
+    response.close()
+    assert (source.given, source.closes) == (0, 1)
+    assert log == ["request torn down: None", "app torn down: None"]
+
+
+def test_functions_given_to_call_on_close_are_called(app: Flask, log: list[str]) -> None:
+    @app.get("/")
+    def view() -> StreamingResponse:
+        response = StreamingService.export("e", [1], "csv")
+        response.call_on_close(lambda: log.append("closed"))
+        return response
+
+    Client(app).get("/").close()
+    assert "closed" in log
+
+
+def test_a_teardown_function_that_raises_does_not_keep_the_others(
+    app: Flask, log: list[str]
+) -> None:
+    @app.teardown_request
+    def fail(error: BaseException | None) -> None:
+        raise ZeroDivisionError
+
+    @app.get("/")
+    def view() -> StreamingResponse:
+        return StreamingService.export("e", [1], "csv")
+
+    with pytest.raises(ZeroDivisionError):
+        Client(app).get("/").close()
+    assert log[-1] == "app torn down: None"
+
+
+def test_an_app_with_a_response_class_of_its_own(app: Flask, log: list[str]) -> None:
+    class Branded(flask.Response):
+        @property
+        def brand(self) -> str:
+            return "shop"
+
+    @app.after_request
+    def brand(response: flask.Response) -> flask.Response:
+        assert isinstance(response, Branded)
+        response.headers["X-Brand"] = response.brand
+        return response
+
+    app.response_class = Branded
+
+    @app.get("/")
+    def view() -> StreamingResponse:
+        return StreamingService.sse("s", sync_source(log))
+
+    @app.before_request
+    def order() -> None:
+        g.order = 17
+
+    response = Client(app).get("/?q=books")
+    assert response.text == "data: books ada 17\n\n" * 2
+    assert response.headers["X-Brand"] == "shop"
+    response.close()
+    assert log == TORN_DOWN
 
 
 class TestMiddleware:
@@ -251,7 +337,7 @@ class TestMiddleware:
     def test_a_tenant_that_is_no_text_is_an_error_that_says_so(self, app: Flask) -> None:
         app.testing = True
         StreamkitMiddleware(app, tenant=lambda request: 7)  # type: ignore[arg-type,return-value]
-        with pytest.raises(TypeError, match="tenant must be a str or None, not 7"):
+        with pytest.raises(TypeError, match="tenant must be a str or None, got int"):
             app.test_client().get("/")
 
 

@@ -1,13 +1,14 @@
 """The ASGI adapter, driven by hand-written ``receive`` and ``send`` and asgiref's communicator."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from asgi_client import Client, run, scope
 from asgiref.testing import ApplicationCommunicator
-from combinations import AsyncSource, SyncSource
+from combinations import WAIT, AsyncSource, SyncSource
 from prometheus_client import CollectorRegistry
 
 import streamkit
@@ -189,6 +190,38 @@ class TestTheClientLeaves:
             assert source.closes == 1
 
         run(main)
+
+
+def test_an_error_of_receive_is_raised_once_the_source_is_closed() -> None:
+    async def receive() -> Any:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        client = Client()
+        source = AsyncSource(["one", forever])
+        with pytest.raises(ZeroDivisionError):
+            await StreamingService.sse("s", source)(scope(), receive, client.send)
+        assert source.closes <= 1
+
+    run(main)
+
+
+def test_the_application_returns_though_its_source_is_inside_its_own_code() -> None:
+    release = threading.Event()
+    source = SyncSource(["one", release.wait])
+
+    async def main() -> None:
+        client = Client()
+        response = StreamingService.sse("s", source)
+        task = asyncio.create_task(response(scope(), client.receive, client.send))
+        await client.until_body_has(b"one")
+        client.gone.set()
+        await task
+
+    run(main)
+    assert source.closes == 0
+    release.set()
+    assert source.closed.wait(WAIT)
 
 
 def test_a_request_with_a_body_that_nobody_read() -> None:

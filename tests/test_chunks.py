@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from array import array
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from combinations import WAIT, AsyncSource, Combination, SyncSource
 
+import streamkit
 from streamkit import StreamingService, kind
 from streamkit.pipeline import CHUNK_BYTES, joined
 
@@ -90,11 +92,43 @@ def test_a_client_that_stops_is_told_what_it_lost_and_gets_the_latest() -> None:
     assert after.endswith(b"data: 999\n\ndata: last\n\n")
 
 
+def test_an_inline_live_stream_keeps_no_event_back_for_the_next() -> None:
+    def source() -> Iterator[str]:
+        yield "a"
+        assert received
+        yield "b"
+
+    received: list[bytes] = []
+    for chunk in StreamingService.sse("s", streamkit.inline(source())):
+        received.append(chunk)
+    assert received == [b"data: a\n\n", b"data: b\n\n"]
+
+
+@pytest.mark.parametrize("make", [bytearray, lambda b: array("B", b), lambda b: memoryview(b)])
+def test_a_download_may_reuse_the_buffer_that_it_yields(make: Any) -> None:
+    def source() -> Iterator[Any]:
+        piece = make(bytearray(4))
+        for letter in b"abcdef":
+            for place in range(4):
+                piece[place] = letter
+            yield piece
+
+    body = b"".join(StreamingService.download(source(), filename="f"))
+    assert body == b"aaaabbbbccccddddeeeeffff"
+
+
 class TestHeartbeats:
-    def test_the_first_carries_the_head_of_a_silent_stream(self) -> None:
+    def test_the_first_carries_the_head_of_a_silent_stream(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=WAIT * 100))
         release = threading.Event()
+        limit = threading.Timer(WAIT, release.set)
+        limit.start()
         response = iter(StreamingService.sse("s", SyncSource([release.wait])))
         assert next(response) == b": heartbeat\n\n"
+        assert not release.is_set()
+        limit.cancel()
         release.set()
         assert b"".join(response) == b"data: true\n\n"
 

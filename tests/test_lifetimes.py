@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 import streamkit
 from streamkit import StreamingService, StreamResponse, kind
 from streamkit.buffer import Buffer
+from streamkit.signal import LoopSignal
 
 CLOSED = "stream_closed_total"
 
@@ -292,6 +293,92 @@ def test_a_closing_line_is_logged(
     )
 
 
+def test_no_thread_is_to_be_had(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source has more rows than a buffer, and nobody may wait for room in it."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    source = SyncSource(range(1000))
+    chunks = iter(export(source))
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        next(chunks)
+    assert_settled(source, registry, "failed")
+    assert source.given == 0
+
+
+def test_what_is_offered_and_ended_during_a_drain_belongs_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drained, ended = threading.Event(), threading.Event()
+    drain, end = Buffer.drain, Buffer.end
+
+    def drain_and_let_go_on(buffer: Buffer) -> list[Any]:
+        batch = drain(buffer)
+        drained.set()
+        assert ended.wait(WAIT)
+        return batch
+
+    def end_and_say_so(buffer: Buffer, error: BaseException | None = None) -> None:
+        end(buffer, error)
+        ended.set()
+
+    def source() -> Iterator[str]:
+        assert drained.wait(WAIT)
+        yield "only"
+
+    monkeypatch.setattr(Buffer, "drain", drain_and_let_go_on)
+    monkeypatch.setattr(Buffer, "end", end_and_say_so)
+    assert b"".join(export(source())) == b'"only"\n'
+
+
+def test_a_callback_that_comes_too_late_is_called_at_once() -> None:
+    response = export([1])
+    list(response)
+    called: list[object] = []
+    response.call_on_close(called.append)
+    assert called == [None]
+
+
+def test_what_happened_is_counted(combination: Combination, registry: CollectorRegistry) -> None:
+    events = ["first", streamkit.ServerSentEvent(data="", id="a\0")]
+    combination.reader.open(StreamingService.sse("s", combination.source(events))).rest()
+    assert value(registry, "stream_elements_total", kind="sse", stream="s") == 2
+    assert value(registry, "stream_refused_total") == 1
+    assert value(registry, "stream_first_byte_seconds_count") == 1
+    assert value(registry, "stream_duration_seconds_count") == 1
+
+
+def test_a_refusal_is_counted_though_the_batch_fails_after_it(registry: CollectorRegistry) -> None:
+    def serialize(event: int) -> Any:
+        if event == 2:
+            raise ZeroDivisionError
+        return {"data": "x", "id": "a\0"}
+
+    with pytest.raises(ZeroDivisionError):
+        list(StreamingService.sse("s", [1, 2], serialize))
+    assert value(registry, "stream_refused_total") == 1
+
+
+def test_a_loop_that_is_closed_has_nobody_to_wake() -> None:
+    loop = asyncio.new_event_loop()
+    signal = LoopSignal(loop)
+    signal.armed = True
+    loop.close()
+    signal.notify()
+
+
+def test_a_loops_signal_looks_once_more_before_it_waits() -> None:
+    async def main() -> None:
+        signal = LoopSignal(asyncio.get_running_loop())
+        await asyncio.wait_for(signal.wait(lambda: signal.armed, None), WAIT)
+
+    asyncio.run(main())
+
+
 class TestClosingFromAnotherThread:
     """Servers do it when a client vanishes, at any moment."""
 
@@ -451,6 +538,18 @@ class TestAsyncSources:
             await chunks.aclose()
 
         asyncio.run(asyncio.wait_for(main(), WAIT))
+
+    def test_one_that_exits_ends_itself_and_not_the_others(self) -> None:
+        async def exits() -> AsyncIterator[int]:
+            yield 1
+            raise SystemExit
+
+        async def goes_on() -> AsyncIterator[int]:
+            yield 1
+
+        with pytest.raises(SystemExit):
+            list(export(exits()))
+        assert list(export(goes_on())) == [b"1\n"]
 
     def test_under_wsgi_they_share_one_thread(self) -> None:
         threads = set()

@@ -190,7 +190,7 @@ class Buffer:
 
     def drain(self) -> list[Any]:
         """Take everything that is ready, oldest first."""
-        self._away_since = None
+        self.come_back()
         self._drains += 1
         batch = self._take()
         self._drained += len(batch)
@@ -200,9 +200,13 @@ class Buffer:
         return batch
 
     def hand_over(self) -> None:
-        """The consumer takes a chunk to the server, and is away until the next drain."""
+        """The consumer takes a chunk to the server, and is away until it comes back or drains."""
         if self._slides:
             self._away_since = self._clock()
+
+    def come_back(self) -> None:
+        """The server has the chunk, and the consumer will drain as soon as it is let."""
+        self._away_since = None
 
     @property
     def offered(self) -> int:

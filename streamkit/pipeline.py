@@ -436,6 +436,7 @@ class AsyncChunks:
         # A send to a client that has left need not wait for anything, nor a source on a thread for
         # this task: the loop would never come to hear of it.
         if time.monotonic() >= self._turn_ends:
+            pipeline.buffer.come_back()
             await asyncio.sleep(0)
             self._turn_ends = time.monotonic() + TASK_TURN
         while not pipeline.over:

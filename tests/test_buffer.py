@@ -110,6 +110,11 @@ class BufferMachine(RuleBasedStateMachine):
         self.dropping = self.refused = False
 
     @rule()
+    def come_back(self) -> None:
+        self.buffer.come_back()
+        self.away_since = None
+
+    @rule()
     def hand_over(self) -> None:
         self.buffer.hand_over()
         self.away_since = self.clock.now

@@ -4,6 +4,7 @@ import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from os import PathLike
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from werkzeug.datastructures import Headers
@@ -115,6 +116,10 @@ class BaseStreamingService(ABC, Generic[R]):
         breaks the response off with ``SizeMismatch``. ``name`` labels the metrics and the log.
         """
         check_name("name", name)
+        if isinstance(source, str | PathLike):
+            raise TypeError(
+                'source must be an iterable of bytes, got a path: pass open(path, "rb")'
+            )
         check_source("source", source)
         check_size(size)
         headers = Headers({"Content-Disposition": content_disposition(filename)})

@@ -1,6 +1,7 @@
 """The service: what its responses say of themselves, and what it refuses at the call."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,7 +175,7 @@ def export(**arguments: Any) -> Any:
 NOT_SOURCES = [
     (None, "got NoneType"),
     (7, "got int"),
-    ("text", "got one str: put it in a list"),
+    ("text", "got (one str: put it in a list|a path)"),
     (bytearray(b"x"), "got one bytearray: put it in a list"),
     ({"a": 1}, "got one mapping"),
     (generator_function, r"got a function: call it, as in generator_function\(\)"),
@@ -209,6 +210,8 @@ def test_a_coroutine_is_refused_and_does_not_warn_of_having_been_forgotten() -> 
         (export, {"format": "xml"}, ValueError, "format must be one of 'json', 'csv', 'ndjson'"),
         (export, {"format": None}, ValueError, "format must be one of"),
         (export, {"format": []}, ValueError, "format must be one of"),
+        (download, {"source": "a.pdf"}, TypeError, "got a path: pass open"),
+        (download, {"source": Path("a.pdf")}, TypeError, "got a path: pass open"),
         (download, {"filename": None}, TypeError, "filename"),
         (download, {"filename": ""}, ValueError, "filename"),
         (download, {"filename": ".."}, ValueError, "filename"),

@@ -6,8 +6,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import flask
-from flask.globals import app_ctx, request_ctx
+try:
+    import flask
+    from flask.globals import app_ctx, request_ctx
+except ImportError as error:
+    raise ImportError(f"{__name__} needs Flask: pip install 'streamkit-http[flask]'") from error
 
 from streamkit import BaseStreamingService, StreamResponse, context
 from streamkit.context import tenant_name

@@ -3,8 +3,13 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from starlette.requests import Request
-from starlette.responses import Response
+try:
+    from starlette.requests import Request
+    from starlette.responses import Response
+except ImportError as error:
+    raise ImportError(
+        f"{__name__} needs Starlette: pip install 'streamkit-http[starlette]'"
+    ) from error
 
 from streamkit import BaseStreamingService, StreamResponse
 from streamkit_adapters import asgi

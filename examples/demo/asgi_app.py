@@ -45,13 +45,13 @@ def asgi_app(demo: Demo[StreamingResponse]) -> ASGI3Application:
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         scope = cast("HTTPScope", scope)
         origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
-        headers = [
-            (name.lower().encode(), value.encode()) for name, value in demo.headers(origin).items()
-        ]
+        headers = {
+            name.lower().encode(): value.encode() for name, value in demo.headers(origin).items()
+        }
 
         async def add_headers(event: ASGISendEvent) -> None:
             if event["type"] == "http.response.start":
-                event["headers"] = [*event["headers"], *headers]
+                event["headers"] = (dict(event["headers"]) | headers).items()
             await send(event)
 
         await route(scope["method"], scope["path"])(scope, receive, add_headers)

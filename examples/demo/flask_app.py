@@ -47,7 +47,7 @@ def flask_app(demo: Demo[StreamingResponse]) -> Flask:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        response.headers.extend(demo.headers(request.headers.get("Origin")))
+        response.headers.update(demo.headers(request.headers.get("Origin")))
         return response
 
     return app

@@ -1,0 +1,18 @@
+"""An adapter whose framework is not installed says how to install it."""
+
+import importlib
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("framework", ["flask", "starlette"])
+def test_a_missing_framework_is_an_error_that_names_the_command(
+    framework: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [*sys.modules]:
+        if module.split(".")[0] == framework or module == f"streamkit_adapters.{framework}":
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, framework, None)
+    with pytest.raises(ImportError, match=rf"pip install 'streamkit-http\[{framework}\]'"):
+        importlib.import_module(f"streamkit_adapters.{framework}")

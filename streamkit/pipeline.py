@@ -75,7 +75,7 @@ class Pipeline:
         self.kind = kind
         self.context = copy_context()
         # The user's serialize runs beside the source, and a context is entered once at a time.
-        self._encoder_context = copy_context()
+        self.encoder_context = copy_context()
         self._source = Source(source)
         self._encoder = encoder
         self._record = record
@@ -106,6 +106,10 @@ class Pipeline:
     def is_inline(self) -> bool:
         """Whether the source stays on the thread of its consumer."""
         return self._source.inline
+
+    def make_inline(self) -> None:
+        """Keep a source that is not opened yet, and not async, on the thread of its consumer."""
+        self._source.inline = True
 
     def call_on_close(self, callback: Callback) -> None:
         """Call ``callback`` once the stream is over, in the context that the source ran in."""
@@ -193,7 +197,7 @@ class Pipeline:
         if _claim(self._unstarted):
             self._start()
         try:
-            chunk = self._encoder_context.run(next, self._chunks, _END)
+            chunk = self.encoder_context.run(next, self._chunks, _END)
         except BaseException as error:
             self._leave("failed", raised=error)
             if isinstance(error, StopAsyncIteration):

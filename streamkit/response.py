@@ -42,11 +42,6 @@ class StreamResponse:
         """Whether the source can only be read asynchronously; it is streamed everywhere."""
         return self._pipeline.is_async
 
-    @property
-    def is_inline(self) -> bool:
-        """Whether the source stays on the thread of its consumer."""
-        return self._pipeline.is_inline
-
     def around(self, content: Iterable[bytes] | AsyncIterable[bytes]) -> "StreamResponse":
         """A response with the same head around ``content``, which a middleware made of this one.
 
@@ -61,6 +56,15 @@ class StreamResponse:
     def context(self) -> Context:
         """The copy of the caller's context that all of the source runs in."""
         return self._pipeline.context
+
+    @property
+    def encoder_context(self) -> Context:
+        """The other copy, that ``serialize`` runs in."""
+        return self._pipeline.encoder_context
+
+    def make_inline(self) -> None:
+        """Before it is opened, keep its sync source on the thread of its consumer."""
+        self._pipeline.make_inline()
 
     def call_on_close(self, callback: Callback) -> None:
         """Call ``callback`` once, when the stream is over and its source closed.

@@ -17,8 +17,9 @@ Names = tuple[Any, ...]
 def read(row: Any) -> tuple[Names | None, Sequence[Any]]:
     """The column names that ``row`` carries, None for a plain sequence, and its values.
 
-    A row is a mapping, a dataclass, an attrs, msgspec or pydantic object, a named tuple, a row of
-    SQLAlchemy or ``sqlite3``, or any other sequence but text and bytes.
+    A row is a mapping, a dataclass, an attrs, msgspec or pydantic object, an instance of a Django
+    model, a named tuple, a row of SQLAlchemy or ``sqlite3``, or any other sequence but text and
+    bytes.
 
     Raises TypeError for anything else.
     """
@@ -27,6 +28,11 @@ def read(row: Any) -> tuple[Names | None, Sequence[Any]]:
         return tuple(row), tuple(row.values())
     if hasattr(kind, "model_dump"):
         return read(row.model_dump())
+    if hasattr(getattr(kind, "_meta", None), "concrete_fields"):
+        # A model of Django's. A deferred field is not there: to ask for it would be a query.
+        loaded = vars(row)
+        names = [field.attname for field in kind._meta.concrete_fields if field.attname in loaded]
+        return tuple(names), [loaded[name] for name in names]
     attributes = _attributes(kind)
     if attributes is not None:
         return tuple(attributes), [getattr(row, name, None) for name in attributes.values()]

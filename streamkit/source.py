@@ -18,16 +18,12 @@ _BLOCKS: Final = (
 
 
 class Inline(Generic[T]):
-    """What ``inline`` returns: a sync iterable that stays on its consumer's thread.
+    """What ``inline`` returns: a sync iterable that stays on its consumer's thread."""
 
-    ``refusal`` says why there is no streaming it on an event loop.
-    """
+    __slots__ = ("iterable",)
 
-    __slots__ = ("iterable", "refusal")
-
-    def __init__(self, iterable: Iterable[T], refusal: str = _BLOCKS) -> None:
+    def __init__(self, iterable: Iterable[T]) -> None:
         self.iterable = iterable
-        self.refusal = refusal
 
 
 def inline(iterable: Iterable[T]) -> Inline[T]:
@@ -91,11 +87,10 @@ class Source:
     ``aclose``: PEP 3333 asks for the iterable's, a generator in between wants its own.
     """
 
-    __slots__ = ("_iterable", "_iterator", "_refusal", "inline")
+    __slots__ = ("_iterable", "_iterator", "inline")
 
     def __init__(self, iterable: Iterable[Any] | AsyncIterable[Any] | Inline[Any]) -> None:
         self.inline = isinstance(iterable, Inline)
-        self._refusal = iterable.refusal if isinstance(iterable, Inline) else None
         self._iterable: Any = iterable.iterable if isinstance(iterable, Inline) else iterable
         self._iterator: Any = None
 
@@ -110,7 +105,7 @@ class Source:
 
     def refusal(self) -> str | None:
         """Why it cannot be streamed on an event loop, if that is so."""
-        return None if self.reads_async(on_loop=True) else self._refusal
+        return _BLOCKS if self.inline and not self.reads_async(on_loop=True) else None
 
     def iterator(self) -> Iterator[Any]:
         self._iterator = iter(self._iterable)

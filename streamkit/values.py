@@ -13,7 +13,7 @@ import msgspec
 
 from streamkit.rows import read
 
-__all__ = ["encoder", "repaired", "repaired_text"]
+__all__ = ["encoder", "plain", "repaired", "repaired_text"]
 
 
 @singledispatch

@@ -1,7 +1,7 @@
 """Run all tests, from a fresh checkout on a fresh machine: ``python3 tests [tox arguments]``.
 
 Sets up what they need first: tox in an environment of its own, every installed Python that is
-supported, and, with apt, a browser. Takes minutes.
+supported, and, with apt, a browser and PostgreSQL. Takes some ten minutes.
 """
 
 import os
@@ -13,7 +13,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = ("3.11", "3.12", "3.13")
-BROWSER = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl"}
+PROGRAMS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl"}
+POSTGRESQL = Path("/usr/lib/postgresql")
 
 
 def run(*command: str | Path) -> None:
@@ -21,12 +22,14 @@ def run(*command: str | Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True)
 
 
-def install_browser() -> None:
-    missing = [package for program, package in BROWSER.items() if not shutil.which(program)]
+def install_programs() -> None:
+    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
+    if not shutil.which("initdb") and not [*POSTGRESQL.glob("*/bin/initdb")]:
+        missing.append("postgresql")
     if not missing:
         return
     if not shutil.which("apt-get"):
-        print("The browser tests need", *missing, "and will fail without.")
+        print("The tests need", *missing, "and some will fail without.")
         return
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     run(*sudo, "apt-get", "update", "-qq")
@@ -59,7 +62,7 @@ def tox() -> Path:
 def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - as it is the first thing to be run
         sys.exit(f"Python 3.11 or later is needed, this is {sys.version.split()[0]}.")
-    install_browser()
+    install_programs()
     program = tox()
     find_pythons()
     os.environ["UV_PYTHON_DOWNLOADS"] = "never"

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from itertools import islice
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, Self, TypeVar, cast
 
 from asgiref.sync import (
     AsyncToSync,
@@ -59,12 +59,10 @@ CHUNK_ROWS: Final = 2000
 # A lazy translation.
 plain.register(Promise, str)
 
-_on_loop: ContextVar[bool | None] = ContextVar("streamkit_adapters.django.on_loop", default=None)
-"""Whether the request came through ASGI, if the middleware has told."""
+_through_asgi: ContextVar[bool | None] = ContextVar("through_asgi", default=None)
+"""How the request came, if the middleware has told."""
 
-_tested_on: ContextVar[Literal["thread", "loop"] | None] = ContextVar(
-    "streamkit_adapters.django.tested_on", default=None
-)
+_tested_on: ContextVar[Literal["thread", "loop"] | None] = ContextVar("tested_on", default=None)
 """Where a ``TestCase`` reads the stream, if one does."""
 
 
@@ -75,10 +73,13 @@ class StreamingResponse(StreamingHttpResponse):
     as well, and never collected.
     """
 
+    _resource_closers: list[Callable[[], object]]
+    """Django's own."""
+
     def __init__(self, response: StreamResponse) -> None:
         self.stream = response
         self._body = _Body(response)
-        self._on_loop = _on_loop.get()
+        self._through_asgi = _through_asgi.get()
         super().__init__(
             cast("Any", self._body), status=response.status, headers=dict(response.headers)
         )
@@ -94,18 +95,18 @@ class StreamingResponse(StreamingHttpResponse):
             self._resource_closers.append(value.close)
 
     @property
-    def is_async(self) -> bool:
+    def is_async(self) -> bool:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether middleware is to read ``streaming_content`` with ``async for``."""
         if self._content is not self._body:
             return not hasattr(self._content, "__iter__")
-        return running_loop() is not None if self._on_loop is None else self._on_loop
+        return running_loop() is not None if self._through_asgi is None else self._through_asgi
 
     def __iter__(self) -> Iterator[bytes]:
         if hasattr(self._content, "__iter__"):
             return iter(self._content)
-        stream = self.stream.around(self._content)
-        self._resource_closers.append(stream.close)
-        return iter(stream)
+        if running_loop() is not None:
+            raise RuntimeError("on an event loop a streaming response is read with 'async for'")
+        return iter(self.stream.around(self._content))
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         content = self._content
@@ -116,26 +117,42 @@ class StreamingResponse(StreamingHttpResponse):
             async for chunk in chunks:
                 yield chunk
         except BaseException:
+            await self._body.aclose()
+            if chunks is not self._body:
+                await aclose(chunks)
             # Django's ASGI handler does not close a response that fails or cannot be sent.
-            await aclose(chunks)
             await sync_to_async(self.close)()
             raise
 
     def getvalue(self) -> bytes:
         return b"".join(self)
 
-    def prefetch(self) -> None:
-        """Take the first chunk now: an error of the source before it is raised here."""
-        self._body.open().prefetch()
+    def prepare(self, request: HttpRequest) -> None:
+        """Take the first chunk now, so that a source that fails before it fails here."""
+        if request.method == "HEAD":
+            self._skip()
+        elif self._can_start(request):
+            self._body.open().prefetch()
 
-    async def aprefetch(self) -> None:
-        """``prefetch`` under ASGI."""
-        chunks = await self._body.aopen()
-        try:
-            await chunks.prefetch()
-        except BaseException:
-            chunks.abandon()
-            raise
+    async def aprepare(self, request: HttpRequest) -> None:
+        """``prepare`` under ASGI."""
+        if request.method == "HEAD":
+            self._skip()
+        elif self._can_start(request):
+            chunks = await self._body.aopen()
+            try:
+                await chunks.prefetch()
+            except BaseException:
+                await chunks.aclose()
+                raise
+
+    def _skip(self) -> None:
+        self.stream.close()
+        self.streaming_content = ()
+
+    def _can_start(self, request: HttpRequest) -> bool:
+        # Not if middleware has put around it what reads it otherwise than the request came.
+        return not self.stream.live and self.is_async is isinstance(request, ASGIRequest)
 
     def has_header(self, header: str) -> bool:
         # GZipMiddleware asks for this one, and would keep events back until it has a block full.
@@ -174,19 +191,23 @@ class _Body:
             stream.encoder_context.run(_move_here)
             if await sync_to_async(_in_test_case)():
                 stream.context.run(_tested_on.set, "loop")
+                # Where the thread of the test waits: not always where it waited for the view.
+                executor = getattr(AsyncToSync.executors, "current", None)
+                stream.context.run(setattr, AsyncToSync.executors, "current", executor)
             self._chunks = aiter(stream)
         return cast("AsyncChunks", self._chunks)
+
+    async def aclose(self) -> None:
+        await aclose(self._chunks)
 
     def __iter__(self) -> Iterator[bytes]:
         return self.open()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = await self.aopen()
-        try:
-            async for chunk in chunks:
-                yield chunk
-        finally:
-            await chunks.aclose()
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(await self.aopen())
 
 
 class StreamingService(BaseStreamingService[StreamingResponse]):
@@ -208,8 +229,8 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
             return source
         iterable: Any = source
         if isinstance(source, QuerySet):
-            return _DualSource(_Rows(source))
-        if isinstance(source, RawQuerySet):
+            iterable = _Rows(source)
+        elif isinstance(source, RawQuerySet):
             iterable = source.iterator()
         if not hasattr(iterable, "__iter__"):
             return _AsyncSource(iterable)
@@ -228,10 +249,10 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
 class StreamkitMiddleware:
     """Sets ``streamkit.context`` for each request, and sees to what only the request tells.
 
-    A download or export whose source fails before its first element is answered like an error in
-    the view, and HEAD without starting the source. The tenant is what the callable at the dotted
-    path in ``STREAMKIT = {"TENANT": "shop.tenants.of_request"}`` returns for the request, or
-    ``"system"``. Sync and async.
+    A download or export whose source fails before its first element is answered by ``handler500``
+    and its like, and HEAD without starting the source. The tenant is what the function at the
+    dotted path in ``STREAMKIT = {"TENANT": "shop.tenants.of_request"}`` returns for the request,
+    or ``"system"``. Sync and async.
     """
 
     sync_capable = True
@@ -250,53 +271,44 @@ class StreamkitMiddleware:
         tenant = self._tenant(request) if self._tenant else None
         with _context(request, tenant):
             response: HttpResponseBase = self._get_response(request)
-        if isinstance(response, StreamingResponse) and _has_first_chunk(request, response):
+        if isinstance(response, StreamingResponse):
             if isinstance(request, ASGIRequest):
-                async_to_sync(response.aprefetch)()
+                async_to_sync(response.aprepare)(request)
             else:
-                response.prefetch()
+                response.prepare(request)
         return response
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
         tenant = await sync_to_async(self._tenant)(request) if self._tenant else None
         with _context(request, tenant):
             response: HttpResponseBase = await self._get_response(request)
-        if isinstance(response, StreamingResponse) and _has_first_chunk(request, response):
+        if isinstance(response, StreamingResponse):
             if isinstance(request, ASGIRequest):
-                await response.aprefetch()
+                await response.aprepare(request)
             else:
-                await sync_to_async(response.prefetch)()
+                await sync_to_async(response.prepare)(request)
         return response
 
 
 @contextmanager
 def _context(request: HttpRequest, tenant: object) -> Generator[None]:
-    token = _on_loop.set(isinstance(request, ASGIRequest))
+    token = _through_asgi.set(isinstance(request, ASGIRequest))
     try:
         with request_context(request.method or "", EnvironHeaders(request.META), tenant):
             yield
     finally:
-        _on_loop.reset(token)
-
-
-def _has_first_chunk(request: HttpRequest, response: StreamingResponse) -> bool:
-    """Whether there is a first chunk to take before the head goes out."""
-    if request.method == "HEAD":
-        response.stream.close()
-        response.streaming_content = ()
-        return False
-    # What other middleware has put around it may read it otherwise than the request came.
-    return not response.stream.live and response.is_async is isinstance(request, ASGIRequest)
+        _through_asgi.reset(token)
 
 
 class _Rows:
     """A queryset, read some rows at a time and not whole."""
 
-    def __init__(self, queryset: "QuerySet[Any, Any]") -> None:
+    def __init__(self, queryset: Any) -> None:
         self._queryset = queryset
 
     def __iter__(self) -> Iterator[Any]:
-        return self._queryset.iterator(CHUNK_ROWS)
+        rows: Iterator[Any] = self._queryset.iterator(CHUNK_ROWS)
+        return rows
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         # Django's own aiterator queries on the loop itself for values_list, and leaves the cursor
@@ -314,42 +326,39 @@ def _next_chunk(rows: Iterator[Any]) -> list[Any]:
     return [*islice(rows, CHUNK_ROWS)]
 
 
-def _table(queryset: "QuerySet[Any, Any]") -> "tuple[QuerySet[Any, Any], Sequence[str] | None]":
-    """The queryset with rows of one value a column, and the names of those."""
-    kind = queryset._iterable_class
-    if issubclass(kind, ModelIterable):
-        table = _values_of_models(queryset)
-    elif issubclass(kind, ValuesIterable | ValuesListIterable | FlatValuesListIterable):
+def _table(queryset: Any) -> tuple[Any, Sequence[str] | None]:
+    """The queryset with rows of one value a column, and the columns; None for unknown rows."""
+    rows_class = queryset._iterable_class
+    if issubclass(rows_class, ModelIterable):
+        table = queryset.values_list(*_fields(queryset))
+    elif issubclass(rows_class, ValuesIterable | ValuesListIterable | FlatValuesListIterable):
         table = queryset.all()
     else:
         return queryset, None
     table._iterable_class = ValuesListIterable
     query = table.query
-    return table, tuple(
-        query.selected or (*query.extra_select, *query.values_select, *query.annotation_select)
+    columns = query.selected or (
+        *query.extra_select,
+        *query.values_select,
+        *query.annotation_select,
     )
+    return table, tuple(columns)
 
 
-def _values_of_models(queryset: "QuerySet[Any, Any]") -> "QuerySet[Any, Any]":
+def _fields(queryset: Any) -> Iterator[str]:
     """The fields that are not deferred, and what was added to them."""
     named, deferred = queryset.query.deferred_loading
-    fields = [
-        field.attname
-        for field in queryset.model._meta.concrete_fields
-        if field.primary_key or (field.name in named or field.attname in named) is not deferred
-    ]
-    if queryset._prefetch_related_lookups:
-        queryset = queryset.prefetch_related(None)
-    return queryset.values_list(
-        *fields, *queryset.query.extra_select, *queryset.query.annotation_select
-    )
+    for field in queryset.model._meta.concrete_fields:
+        if field.primary_key or not named.isdisjoint((field.name, field.attname)) is not deferred:
+            yield field.attname
+    yield from queryset.query.extra_select
+    yield from queryset.query.annotation_select
 
 
 class _WrappedSource:
     def __init__(self, source: Any) -> None:
         self._source = source
         self._iterator: Any = None
-        self._thread: ThreadSensitiveContext | None = None
 
 
 class _SyncSource(_WrappedSource):
@@ -373,19 +382,22 @@ class _SyncSource(_WrappedSource):
 
 
 class _AsyncSource(_WrappedSource):
-    """A source, and the database connections of the thread that its calls of Django run on."""
+    """A source, and the database connections of a thread for the sync parts of Django."""
+
+    def __init__(self, source: Any) -> None:
+        super().__init__(source)
+        self._thread = ThreadSensitiveContext()
 
     def __aiter__(self) -> AsyncIterator[Any]:
         _move_here()
         if _tested_on.get() != "loop":
             # Not the thread of the request, which may be waiting for this source.
             AsyncToSync.executors.current = None
-            self._thread = ThreadSensitiveContext()
             SyncToAsync.thread_sensitive_context.set(self._thread)
-            if _tested_on.get() == "thread":
-                SyncToAsync.context_to_thread_executor[self._thread] = ThreadPoolExecutor(
-                    max_workers=1, initializer=_refuse_connections
-                )
+        if _tested_on.get() == "thread":
+            SyncToAsync.context_to_thread_executor[self._thread] = ThreadPoolExecutor(
+                max_workers=1, initializer=_refuse_connections
+            )
         self._iterator = aiter(self._source)
         return cast("AsyncIterator[Any]", self._iterator)
 
@@ -394,10 +406,8 @@ class _AsyncSource(_WrappedSource):
             if self._iterator is not self._source:
                 await aclose(self._source)
         finally:
-            executor = self._thread and SyncToAsync.context_to_thread_executor.pop(
-                self._thread, None
-            )
-            if executor:
+            executor = SyncToAsync.context_to_thread_executor.pop(self._thread, None)
+            if executor is not None:
                 await asyncio.get_running_loop().run_in_executor(executor, connections.close_all)
                 executor.shutdown(wait=False)
 

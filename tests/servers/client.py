@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPResponse
 from typing import Self
 from urllib.parse import urlencode
@@ -17,8 +18,9 @@ def target(path: str, **query: object) -> str:
 class Client:
     """One HTTP connection, ended by a FIN where its context ends."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, headers: Mapping[str, str]) -> None:
         self._socket = connection
+        self._headers = headers
         self._http = HTTPConnection(*connection.getpeername())
         self._http.sock = connection
         self._response: HTTPResponse | None = None
@@ -29,9 +31,13 @@ class Client:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def ask(self, path: str, **query: object) -> None:
+        """Send a request."""
+        self._http.request("GET", target(path, **query), headers=self._headers)
+
     def get(self, path: str, **query: object) -> HTTPResponse:
         """Send a request and read the head of its response."""
-        self._http.request("GET", target(path, **query))
+        self.ask(path, **query)
         self._response = self._http.getresponse()
         return self._response
 

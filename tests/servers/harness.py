@@ -56,8 +56,7 @@ COMMANDS = {
     "hypercorn": "hypercorn --bind {host}:{port} --log-level warning --workers 0",
 }
 
-
-NO_ERRORS = (
+HARMLESS = (
     "INFO:",
     # From waitress, when a request waits for a thread.
     "WARNING:waitress.queue:Task queue depth is",
@@ -135,7 +134,7 @@ class Server:
         # Not read(), as the server writes at the offset of the file.
         written = os.pread(self._stderr.fileno(), 1 << 24, self._expected)
         lines = written.decode().splitlines(keepends=True)
-        return "".join(line for line in lines if not line.startswith(NO_ERRORS))
+        return "".join(line for line in lines if not line.startswith(HARMLESS))
 
     def expect_error(self, text: str) -> None:
         """Wait until the server wrote ``text`` to its stderr."""
@@ -161,11 +160,12 @@ class Server:
         return connection
 
     def client(self, *, receive_buffer: int | None = None) -> Client:
-        return Client(self.connect(receive_buffer=receive_buffer))
+        return Client(self.connect(receive_buffer=receive_buffer), {})
 
     def get(self, path: str, **query: object) -> bytes:
         """The body of one response."""
-        with self.client() as client:
+        # Hypercorn goes on waiting for another request, even when the client has left.
+        with Client(self.connect(), {"Connection": "close"}) as client:
             return client.get(path, **query).read()
 
     def state(self) -> State:

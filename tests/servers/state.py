@@ -1,6 +1,6 @@
 """What a served application tells of itself."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 __all__ = ["Account", "State"]
 
@@ -32,4 +32,5 @@ class State:
     """The names of all threads."""
     tasks: int
     """How many tasks the event loops have on which the application ran."""
-    accounts: dict[str, Account] = field(default_factory=dict)
+    accounts: dict[str, Account]
+    """Of all streams that were asked for, by the names that their requests gave them."""

@@ -1,0 +1,28 @@
+"""Middleware of one kind only, sync or async, for the other kind of handler to adapt."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.decorators import async_only_middleware, sync_only_middleware
+
+
+@sync_only_middleware
+def sync_only(get_response: Any) -> Any:
+    """As many people write it. It makes all that is around it sync too."""
+
+    def middleware(request: HttpRequest) -> Any:
+        response = get_response(request)
+        response["X-Passed"] = "yes"
+        return response
+
+    return middleware
+
+
+@async_only_middleware
+def async_only(get_response: Any) -> Any:
+    async def middleware(request: HttpRequest) -> Any:
+        response = await get_response(request)
+        response["X-Passed"] = "yes"
+        return response
+
+    return middleware

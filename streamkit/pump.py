@@ -20,6 +20,9 @@ INLINE_TURN: Final = 0.01
 TASK_TURN: Final = 0.001
 """Seconds after which a task that has no need to wait lets the rest of its loop run."""
 
+TASK_PAUSE: Final = 0.0005
+"""Seconds that an async source which never awaits stands back after its turn."""
+
 _OVER: Final = object()
 
 Leave = Callable[[BaseException | None], None]
@@ -161,8 +164,11 @@ class TaskPump:
                 if buffer.abandoned:
                     return
                 await self._writable.wait(buffer.writable_now, buffer.patience())
+                turn_ends = time.monotonic() + TASK_TURN
             if time.monotonic() >= turn_ends:
-                await asyncio.sleep(0)
+                # Not 0: a loop that never sleeps takes the interpreter back before other threads
+                # have woken up to it.
+                await asyncio.sleep(TASK_PAUSE)
                 turn_ends = time.monotonic() + TASK_TURN
 
     def _over(self, task: asyncio.Task[None]) -> None:

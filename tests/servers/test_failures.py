@@ -19,7 +19,8 @@ def test_a_source_that_fails_midway_breaks_the_body_off(
         assert response.status == 200
         with pytest.raises(IncompleteRead) as raised:
             response.read()
-    assert raised.value.partial == body.parts(10)
+    # A loaded machine may take so long that there was a heartbeat.
+    assert raised.value.partial.replace(b": heartbeat\n\n", b"") == body.parts(10)
     server.expect_error("RuntimeError: the source failed")
     until(lambda: server.account(name).closed == 1)
 

@@ -26,6 +26,7 @@ from asgiref.sync import (
     sync_to_async,
 )
 from django.conf import settings
+from django.core.exceptions import BadRequest
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connections
 from django.db.models import QuerySet
@@ -48,6 +49,7 @@ from streamkit.service import Source
 from streamkit.signal import running_loop
 from streamkit.source import Inline, aclose
 from streamkit.values import plain
+from streamkit_adapters import wsgi
 
 __all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware"]
 
@@ -131,14 +133,18 @@ class StreamingResponse(StreamingHttpResponse):
         """Take the first chunk now, so that a source that fails before it fails here."""
         if request.method == "HEAD":
             self._skip()
-        elif self._can_start(request):
-            self._body.open().prefetch()
+        elif not self.is_async:
+            try:
+                self._body.open(request.META)
+            except wsgi.ClientLeft as error:
+                # No error of the site's, to be reported to its administrators.
+                raise BadRequest(error.strerror) from error
 
     async def aprepare(self, request: HttpRequest) -> None:
         """``prepare`` under ASGI."""
         if request.method == "HEAD":
             self._skip()
-        elif self._can_start(request):
+        elif self.is_async and not self.stream.live:
             chunks = await self._body.aopen()
             try:
                 await chunks.prefetch()
@@ -149,10 +155,6 @@ class StreamingResponse(StreamingHttpResponse):
     def _skip(self) -> None:
         self.stream.close()
         self.streaming_content = ()
-
-    def _can_start(self, request: HttpRequest) -> bool:
-        # Not if middleware has put around it what reads it otherwise than the request came.
-        return not self.stream.live and self.is_async is isinstance(request, ASGIRequest)
 
     def has_header(self, header: str) -> bool:
         # GZipMiddleware asks for this one, and would keep events back until it has a block full.
@@ -174,7 +176,7 @@ class _Body:
         self._chunks: Any = None
         self.close = stream.close
 
-    def open(self) -> Chunks:
+    def open(self, environ: dict[str, Any] | None = None) -> Chunks:
         if self._chunks is None:
             stream = self._stream
             stream.encoder_context.run(_move_here)
@@ -182,7 +184,7 @@ class _Body:
                 stream.context.run(_tested_on.set, "thread")
                 if not stream.is_async:
                     stream.make_inline()
-            self._chunks = iter(stream)
+            self._chunks = iter(stream) if environ is None else wsgi.open_chunks(stream, environ)
         return cast("Chunks", self._chunks)
 
     async def aopen(self) -> AsyncChunks:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -157,6 +158,46 @@ def test_under_asgi_the_request_is_over_when_the_source_has_closed(source_class:
         threading.Timer(0.1, released.set).start()
         client.leave()
     assert source.closes == 1
+
+
+def blocking(source_class: Any, release: threading.Event) -> Callable[[], Any]:
+    """An element of a source that does not come before it is released, if ever."""
+    return asyncio.Event().wait if source_class is AsyncSource else release.wait
+
+
+class TestUnderWSGI:
+    """Where the environ has a look at the connection, through the middleware."""
+
+    @SOURCES
+    def test_a_client_that_leaves_while_the_source_is_silent_stops_it(
+        self, source_class: Any, finished: list[Any]
+    ) -> None:
+        gone, release = threading.Event(), threading.Event()
+        source = source_class(["first", blocking(source_class, release), "last"])
+        with site(lambda _: StreamingService.sse("s", source), STREAMKIT):
+            client = WSGIClient(environ={"waitress.client_disconnected": gone.is_set})
+            client.until(lambda body: b"first" in body)
+            gone.set()
+            assert b"last" not in client.rest()
+        release.set()
+        assert source.closed.wait(5)
+        assert len(finished) == 1
+
+    @SOURCES
+    def test_one_that_leaves_before_the_first_element_is_no_error_of_the_site(
+        self, source_class: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        release = threading.Event()
+        source = source_class([blocking(source_class, release)])
+        here, there = socket.socketpair()
+        there.close()
+        with site(lambda _: StreamingService.export("e", source, "csv"), STREAMKIT), here:
+            client = WSGIClient(environ={"werkzeug.socket": here})
+            client.rest()
+        assert client.status == 400
+        assert {record.levelname for record in caplog.records} == {"WARNING"}
+        release.set()
+        assert source.closed.wait(5)
 
 
 class Export(View):
@@ -565,7 +606,7 @@ def test_a_client_that_leaves_before_the_first_element_stops_the_source(
 
     def block() -> Any:
         entered.set()
-        return asyncio.Event().wait() if source_class is AsyncSource else release.wait()
+        return blocking(source_class, release)()
 
     source = source_class(chain([block], repeat(1)))
     with site(

@@ -22,10 +22,15 @@ class WSGIClient:
     status: int
     headers: Headers
 
-    def __init__(self, method: str = "GET", headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        method: str = "GET",
+        headers: dict[str, str] | None = None,
+        environ: dict[str, Any] | None = None,
+    ) -> None:
         self.body = b""
-        environ = EnvironBuilder(method=method, headers=Headers(headers)).get_environ()
-        self._app_iter: Any = validator(WSGIHandler())(environ, self._start_response)
+        request = EnvironBuilder(method=method, headers=Headers(headers), environ_overrides=environ)
+        self._app_iter: Any = validator(WSGIHandler())(request.get_environ(), self._start_response)
         self._chunks = iter(self._app_iter)
 
     def _start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:

@@ -25,6 +25,7 @@ from asgiref.sync import (
     markcoroutinefunction,
     sync_to_async,
 )
+from django import VERSION
 from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.core.handlers.asgi import ASGIRequest
@@ -157,10 +158,12 @@ class StreamingResponse(StreamingHttpResponse):
         self.streaming_content = ()
 
     def has_header(self, header: str) -> bool:
-        # GZipMiddleware asks for this one, and would keep events back until it has a block full.
-        if self.stream.live and header.lower() == "content-encoding":
-            return True
-        return super().has_header(header)
+        # GZipMiddleware asks for this one. It would keep events back until it has a block full, and
+        # before Django 6 it makes a whole archive of each async chunk: clients read the first.
+        is_left_alone = self.stream.live or (self.is_async and VERSION < (6,))
+        return (is_left_alone and header.lower() == "content-encoding") or super().has_header(
+            header
+        )
 
     def close(self) -> None:
         # Each time would send request_finished.

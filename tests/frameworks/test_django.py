@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from prometheus_client import CollectorRegistry
 from rest_framework.views import APIView
 
 import streamkit
+from streamkit.background import background_loop
 from streamkit_adapters.django import StreamingResponse, StreamingService
 
 HANDLERS = pytest.mark.parametrize("client_class", [WSGIClient, ASGIClient])
@@ -67,15 +68,20 @@ def finished() -> Iterator[list[Any]]:
 
 @pytest.fixture
 def log() -> Iterator[list[str]]:
-    """What ``process_exception`` and ``got_request_exception`` were told, in their order."""
+    """What was told of a request, in its order."""
     _log.clear()
 
-    def note(sender: Any, **named: Any) -> None:
+    def note_exception(**named: Any) -> None:
         _log.append("got_request_exception")
 
-    got_request_exception.connect(note)
+    def note_end(**named: Any) -> None:
+        _log.append("request_finished")
+
+    got_request_exception.connect(note_exception)
+    request_finished.connect(note_end)
     yield _log
-    got_request_exception.disconnect(note)
+    got_request_exception.disconnect(note_exception)
+    request_finished.disconnect(note_end)
 
 
 _log: list[str] = []
@@ -242,17 +248,12 @@ MIDDLEWARE = [
 
 
 def shouting(get_response: Any) -> Any:
-    """Puts an iterator around the content, of the kind that Django's documentation asks for."""
+    """Puts an iterator around the content, of the kind that is asked for."""
 
     def middleware(request: HttpRequest) -> Any:
         response = get_response(request)
-        content = response.streaming_content
-
-        async def shout() -> AsyncIterator[bytes]:
-            async for chunk in content:
-                yield chunk.upper()
-
-        response.streaming_content = shout() if response.is_async else map(bytes.upper, content)
+        shout = shout_async if response.is_async else shout_sync
+        response.streaming_content = shout(response.streaming_content)
         return response
 
     return middleware
@@ -263,10 +264,33 @@ def sync_shouting(get_response: Any) -> Any:
 
     def middleware(request: HttpRequest) -> Any:
         response = get_response(request)
-        response.streaming_content = map(bytes.upper, response.streaming_content)
+        response.streaming_content = shout_sync(response.streaming_content)
         return response
 
     return middleware
+
+
+def async_shouting(get_response: Any) -> Any:
+    """The same; under WSGI it has to be there first."""
+
+    def middleware(request: HttpRequest) -> Any:
+        response = get_response(request)
+        response.streaming_content = shout_async(response.streaming_content)
+        return response
+
+    return middleware
+
+
+def shout_sync(content: Iterable[bytes]) -> Iterator[bytes]:
+    return map(bytes.upper, content)
+
+
+async def shout_async(content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in content:
+            yield chunk.upper()
+    finally:
+        _log.append("shout closed")
 
 
 def own(middleware: Callable[..., Any]) -> str:
@@ -384,6 +408,8 @@ class TestBehindMiddleware:
         [own(shouting), STREAMKIT],
         [own(sync_shouting)],
         [STREAMKIT, own(sync_shouting)],
+        [own(async_shouting)],
+        [STREAMKIT, own(async_shouting)],
     ],
 )
 def test_middleware_puts_an_iterator_around_the_content(
@@ -396,6 +422,19 @@ def test_middleware_puts_an_iterator_around_the_content(
         client.until(lambda body: b'"FIRST"\n' in body)
         arrived.set()
         assert client.rest() == b'"FIRST"\nTRUE\n"LAST"\n'
+
+
+@SOURCES
+def test_under_asgi_what_was_put_around_it_is_closed_before_the_request_is_over(
+    source_class: Any, log: list[str]
+) -> None:
+    source = source_class(repeat(1))
+    with site(lambda _: StreamingService.export("e", source, "ndjson"), own(async_shouting)):
+        client = ASGIClient()
+        client.until(bool)
+        client.leave()
+    assert source.closes == 1
+    assert log == ["shout closed", "request_finished"]
 
 
 @HANDLERS
@@ -516,6 +555,9 @@ class TestMiddleware:
         assert source.closed.wait(5)
         assert (source.given, source.closes) == (0, 1)
         assert len(finished) == 1
+        if (client_class, source_class) == (ASGIClient, AsyncSource):
+            (task,) = source.places
+            assert task.get_loop() is not background_loop()
 
     @pytest.mark.parametrize(
         ("error", "status"), [(KeyError("no table"), 500), (Http404("no table"), 404)]
@@ -559,7 +601,7 @@ def test_an_error_of_the_source_counts_as_one_of_middleware_and_not_of_the_view(
     view: Any = lambda _: StreamingService.export("e", source, "csv")  # noqa: E731
     with site(view, STREAMKIT, own(NotesExceptions)):
         client_class().rest()
-    assert log == ["got_request_exception"]
+    assert log == ["got_request_exception", "request_finished"]
 
 
 @HANDLERS

@@ -102,11 +102,6 @@ class Pipeline:
         """Whether the source can only be read asynchronously."""
         return self._source.reads_async(on_loop=False)
 
-    @property
-    def is_inline(self) -> bool:
-        """Whether the source stays on the thread of its consumer."""
-        return self._source.inline
-
     def make_inline(self) -> None:
         """Keep a source that is not opened yet, and not async, on the thread of its consumer."""
         self._source.inline = True
@@ -127,7 +122,7 @@ class Pipeline:
         self._finalizer.atexit = False
 
     def _lose_owner(self) -> None:
-        if self._unstarted or self.is_inline:
+        if self._unstarted or self._source.inline:
             self.abandon()
         else:
             # The collector may come by while this thread holds a lock that is wanted for it, such
@@ -194,7 +189,8 @@ class Pipeline:
 
         Raises what the source or the encoder raised, after the chunks before it.
         """
-        if _claim(self._unstarted):
+        # Looked at first: to fail to claim is an exception, and this is asked once a chunk.
+        if self._unstarted and _claim(self._unstarted):
             self._start()
         try:
             chunk = self.encoder_context.run(next, self._chunks, _END)
@@ -253,11 +249,12 @@ class Pipeline:
         """Drain, encode and join for as long as there is something; None when there is not."""
         buffer, encoder, record = self.buffer, self._encoder, self._record
         self._begin = encoder.begin()
-        dropped = 0
+        told = 0
         while True:
             # Looked at before the drain: what is offered or dropped meanwhile belongs to the next.
             ended = buffer.ended
-            gap, dropped = buffer.dropped - dropped, buffer.dropped
+            dropped = buffer.dropped
+            gap, told = dropped - told, dropped
             batch = buffer.drain()
             record.add(buffer.offered, buffer.dropped)
             if ended and not batch and not gap:

@@ -17,22 +17,27 @@ Names = tuple[Any, ...]
 def read(row: Any) -> tuple[Names | None, Sequence[Any]]:
     """The column names that ``row`` carries, None for a plain sequence, and its values.
 
-    A row is a mapping, a dataclass, an attrs, msgspec or pydantic object, an instance of a Django
-    model, a named tuple, a row of SQLAlchemy or ``sqlite3``, or any other sequence but text and
-    bytes.
+    A row is a mapping, a dataclass, an attrs, msgspec or pydantic object, an instance that Django
+    or SQLAlchemy maps to a table, a named tuple, a row of SQLAlchemy or ``sqlite3``, or any other
+    sequence but text and bytes.
 
-    Raises TypeError for anything else.
+    Raises TypeError for anything else, and ValueError for a mapped instance that has expired.
     """
     kind: Any = type(row)
     if issubclass(kind, Mapping):
         return tuple(row), tuple(row.values())
+    mapped = _mapped(kind)
+    if mapped is not None:
+        loaded = vars(row)
+        names = tuple(name for name in mapped if name in loaded)
+        if not names:
+            raise ValueError(
+                f"a row of type {kind.__name__} has none of its columns loaded: export it before "
+                "its session commits, or with expire_on_commit=False"
+            )
+        return names, [loaded[name] for name in names]
     if hasattr(kind, "model_dump"):
         return read(row.model_dump())
-    if hasattr(getattr(kind, "_meta", None), "concrete_fields"):
-        # A model of Django's. A deferred field is not there: to ask for it would be a query.
-        loaded = vars(row)
-        names = [field.attname for field in kind._meta.concrete_fields if field.attname in loaded]
-        return tuple(names), [loaded[name] for name in names]
     attributes = _attributes(kind)
     if attributes is not None:
         return tuple(attributes), [getattr(row, name, None) for name in attributes.values()]
@@ -46,8 +51,23 @@ def read(row: Any) -> tuple[Names | None, Sequence[Any]]:
 
 
 @lru_cache
+def _mapped(kind: Any) -> tuple[str, ...] | None:
+    """The columns of a class that Django or SQLAlchemy maps to a table.
+
+    ``vars`` of an instance has those that are loaded: to ask for another would be a query.
+    """
+    if hasattr(kind, "__mapper__"):
+        return tuple(kind.__mapper__.column_attrs.keys())
+    if hasattr(getattr(kind, "_meta", None), "concrete_fields"):
+        return tuple(field.attname for field in kind._meta.concrete_fields)
+    return None
+
+
+@lru_cache
 def _attributes(kind: Any) -> dict[str, str] | None:
     """The columns of a class that declares its fields, each with its attribute."""
+    if _mapped(kind) is not None:
+        return None
     if issubclass(kind, msgspec.Struct):
         return dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
     if dataclasses.is_dataclass(kind):
@@ -108,15 +128,9 @@ class Columns:
         """
         kind: Any = type(rows[0])
         if countOf(map(type, rows), kind) == len(rows):
-            naming = _naming(kind)
-            carried = self._carried(naming, rows) if naming else {None}
-            if carried == {None}:
-                return rows
-            names = carried.pop()
-            if not carried and names and _all_of_length(rows, len(names)):
-                record = _record_type(names)
-                if record:
-                    return [*starmap(record, rows)]
+            records = self._uniform_records(kind, rows)
+            if records is not None:
+                return records
         return [self._record(row, index) for index, row in enumerate(rows, number)]
 
     def values(self, rows: Sequence[Any], number: int) -> list[Sequence[Any]]:
@@ -133,12 +147,33 @@ class Columns:
         values = [self._row_values(row, index) for index, row in enumerate(rows, number)]
         return [*zip(*values, strict=True)]
 
+    def _uniform_records(self, kind: Any, rows: Sequence[Any]) -> Sequence[Any] | None:
+        """``records`` of rows of one ``kind`` if all have the same names, else None."""
+        mapped = _mapped(kind)
+        if mapped:
+            record = _record_type(mapped)
+            try:
+                return record and [*starmap(record, zip(*_loaded(mapped, rows), strict=True))]
+            except KeyError:
+                return None
+        naming = _naming(kind)
+        carried = self._carried(naming, rows) if naming else {None}
+        if carried == {None}:
+            return rows
+        names = carried.pop()
+        if carried or not names or not _all_of_length(rows, len(names)):
+            return None
+        record = _record_type(names)
+        return record and [*starmap(record, rows)]
+
     def _uniform_values(self, kind: Any, rows: Sequence[Any]) -> list[Sequence[Any]] | None:
         """``values`` of rows of one ``kind`` that have all columns and no other, else None."""
         names = self.names or ()
         attributes = _attributes(kind)
         naming = _naming(kind)
         try:
+            if _mapped(kind) == names:
+                return _loaded(names, rows)
             if attributes and tuple(attributes) == names:
                 return [[*map(attrgetter(name), rows)] for name in attributes.values()]
             if kind is dict and _all_of_length(rows, len(names)):
@@ -163,7 +198,7 @@ class Columns:
 
     def _record(self, row: Any, number: int) -> Any:
         kind: Any = type(row)
-        if not _naming(kind):
+        if not _naming(kind) and not _mapped(kind):
             return row
         names, values = self._read(row, number)
         return row if names is None else dict(zip(names, values, strict=False))
@@ -188,6 +223,12 @@ class Columns:
             if names is not None and len(values) > len(names):
                 raise ValueError(f"row {number} has {len(values)} values for {len(names)} columns")
         return names, values
+
+
+def _loaded(mapped: Names, rows: Sequence[Any]) -> list[Sequence[Any]]:
+    """The columns of rows of a mapped class. Raises KeyError if one is not loaded everywhere."""
+    states = [*map(vars, rows)]
+    return [[*map(itemgetter(name), states)] for name in mapped]
 
 
 def _all_of_length(rows: Sequence[Any], length: int) -> bool:

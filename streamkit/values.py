@@ -22,6 +22,9 @@ def plain(value: Any) -> Any:
 
     Raises TypeError if there is none.
     """
+    if type(value).__qualname__ == "NAType":
+        # What pandas has for a value that is missing.
+        return None
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
         # A numpy scalar or array. Of a time in nanoseconds, tolist() would make a bare int.
         if value.dtype.str.endswith("[ns]"):
@@ -47,8 +50,9 @@ plain.register(UUID, UUID.__str__)
 
 
 @plain.register
-def _(value: date | time) -> str:
-    return value.isoformat()
+def _(value: date | time) -> str | None:
+    # Another such value of pandas, NaT, passes for a datetime, but does not equal itself.
+    return value.isoformat() if value == value else None
 
 
 @plain.register

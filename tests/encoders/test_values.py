@@ -86,6 +86,7 @@ VALUES: list[tuple[Any, str, str]] = [
     (Decimal("1.10"), '"1.10"', "1.10"),
     (Decimal("0.1") ** 30, '"1E-30"', "1E-30"),
     (Decimal(10**40), f'"{10**40}"', f"{10**40}"),
+    (Decimal("NaN"), '"NaN"', "NaN"),
     (datetime(2024, 2, 29, 1, 2, 3), '"2024-02-29T01:02:03"', "2024-02-29T01:02:03"),
     (
         datetime(2024, 2, 29, 1, 2, 3, 4, UTC),
@@ -99,6 +100,7 @@ VALUES: list[tuple[Any, str, str]] = [
     ),
     (date(2024, 2, 29), '"2024-02-29"', "2024-02-29"),
     (time(1, 2, 3), '"01:02:03"', "01:02:03"),
+    (time(1, 2, 3, 4, UTC), '"01:02:03.000004Z"', "01:02:03.000004Z"),
     (timedelta(days=1, seconds=2, microseconds=3), '"P1DT2.000003S"', "P1DT2.000003S"),
     (timedelta(days=-1), '"-P1D"', "-P1D"),
     (UUID(int=5), f'"{UUID(int=5)}"', f"{UUID(int=5)}"),

@@ -1,0 +1,99 @@
+"""Sources that know their columns: cursors, query results, frames and Arrow tables.
+
+They are told by what they offer and not by their types, so that none of their libraries is needed.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, Final, Protocol
+
+from streamkit.source import Inline, inline
+
+__all__ = ["Table", "read_table"]
+
+ROWS_AT_ONCE: Final = 1000
+"""Rows that are fetched, or made of columns, at a time."""
+
+
+class Table(Protocol):
+    """A frame, a relation or an Arrow table, which need not be iterable."""
+
+    @property
+    def columns(self) -> Any: ...
+
+
+def read_table(source: Any) -> tuple[Any, Sequence[Any] | None]:
+    """The rows of ``source`` and the names of their columns; ``source`` and None if it knows none.
+
+    Known are DB-API cursors (PEP 249) and their async likes, results of SQLAlchemy's, frames of
+    pandas and polars, relations of DuckDB, and tables, record batches and their readers of Arrow.
+    The rows are iterable once, sync or async as the source is; to close them closes the source.
+    """
+    if isinstance(source, Inline):
+        rows, names = read_table(source.iterable)
+        return inline(rows), names
+    if hasattr(source, "fetchmany"):
+        return _fetched(source), _names_of_result(source)
+    if hasattr(source, "iter_rows"):
+        return _Rows(source, source.iter_rows), source.columns
+    if hasattr(source, "itertuples"):
+        rows = _Rows(source, partial(source.itertuples, index=False, name=None))
+        # Those of pandas are of any type.
+        return rows, [*map(str, source.columns)]
+    if hasattr(source, "read_next_batch"):
+        return _Rows(source, partial(_arrow_rows, source)), source.schema.names
+    if hasattr(source, "to_pylist") and hasattr(source, "schema"):
+        return _Rows(source, partial(_arrow_rows, [source])), source.schema.names
+    return source, None
+
+
+def _names_of_result(result: Any) -> Sequence[Any] | None:
+    if hasattr(result, "keys"):
+        return [*result.keys()]
+    description = getattr(result, "description", None)
+    return description and [column[0] for column in description]
+
+
+def _fetched(result: Any) -> Any:
+    if hasattr(result, "__aiter__") and hasattr(result, "partitions"):
+        # SQLAlchemy's own iteration changes greenlets for each row.
+        return _AsyncRows(result, partial(result.partitions, ROWS_AT_ONCE))
+    if hasattr(result, "__iter__") or hasattr(result, "__aiter__"):
+        return result
+    batches = iter(partial(result.fetchmany, ROWS_AT_ONCE), [])
+    return _Rows(result, partial(chain.from_iterable, batches))
+
+
+def _arrow_rows(batches: Any) -> Iterator[tuple[Any, ...]]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+            columns = batch.slice(start, ROWS_AT_ONCE).columns
+            yield from zip(*(column.to_pylist() for column in columns), strict=True)
+
+
+class _Closing:
+    def __init__(self, source: Any, read: Callable[[], Any]) -> None:
+        self._source = source
+        self._read = read
+
+    def close(self) -> Any:
+        close = getattr(self._source, "close", None)
+        return close and close()
+
+
+class _Rows(_Closing):
+    """What ``read`` returns of a source that is not iterable by row itself."""
+
+    def __iter__(self) -> Iterator[Any]:
+        rows: Iterator[Any] = self._read()
+        return rows
+
+
+class _AsyncRows(_Closing):
+    """The rows in the batches that ``read`` returns."""
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        async for batch in self._read():
+            for row in batch:
+                yield row

@@ -1,0 +1,178 @@
+"""Sources that know their columns, so that an export without rows has its header all the same."""
+
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from combinations import LoopReader, ThreadReader, wait_until
+from sqlalchemy import create_engine, text
+
+from streamkit import StreamingService, inline
+
+QUERY = "SELECT column1 AS a, column2 AS \"count(*)\" FROM (VALUES (1, 'x'), (2, 'y'))"
+
+READERS = pytest.mark.parametrize("reader_class", [ThreadReader, LoopReader])
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    yield connection
+    connection.close()
+
+
+class Cursor:
+    """As little as a cursor of PEP 249 must have: it need not be iterable."""
+
+    def __init__(self, rows: list[Any], *columns: str) -> None:
+        self.description = [(name, None, None, None, None, None, None) for name in columns] or None
+        self._rows = rows
+        self.closes = 0
+        self.threads = {threading.current_thread()}
+
+    def fetchmany(self, size: int = 1) -> list[Any]:
+        self.threads.add(threading.current_thread())
+        assert not self.closes
+        rows, self._rows = self._rows[:size], self._rows[size:]
+        return rows
+
+    def close(self) -> None:
+        self.threads.add(threading.current_thread())
+        self.closes += 1
+
+
+class IterableCursor(Cursor):
+    def __iter__(self) -> Iterator[Any]:
+        while rows := self.fetchmany():
+            yield from rows
+
+
+class AsyncCursor(Cursor):
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        while rows := self.fetchmany():
+            for row in rows:
+                yield row
+
+    async def close(self) -> None:  # type: ignore[override]
+        super().close()
+
+
+CURSORS = pytest.mark.parametrize("cursor_class", [Cursor, IterableCursor, AsyncCursor])
+
+
+@READERS
+@CURSORS
+@pytest.mark.parametrize("count", [0, 2, 3000])
+def test_a_cursor(cursor_class: type[Cursor], count: int, reader_class: Any) -> None:
+    cursor = cursor_class([(n, f"row {n}") for n in range(count)], "n", "count(*)")
+    reader = reader_class()
+    body = reader.open(StreamingService.export("e", cursor, "csv")).rest()  # type: ignore[arg-type]
+    assert body == b"n,count(*)\r\n" + b"".join(b"%d,row %d\r\n" % (n, n) for n in range(count))
+    assert cursor.closes == 1
+    reader.stop()
+
+
+@READERS
+@CURSORS
+def test_a_cursor_whose_stream_never_starts_is_closed_as_well(
+    cursor_class: type[Cursor], reader_class: Any
+) -> None:
+    cursor = cursor_class([(1,)], "n")
+    reader = reader_class()
+    reader.drop(StreamingService.export("e", cursor, "csv"))  # type: ignore[arg-type]
+    wait_until(lambda: cursor.closes == 1)
+    reader.stop()
+
+
+def test_an_inline_cursor_stays_on_its_thread() -> None:
+    cursor = IterableCursor([], "n")
+    assert b"".join(StreamingService.export("e", inline(cursor), "csv")) == b"n\r\n"
+    assert cursor.threads == {threading.current_thread()}
+
+
+def sqlalchemy_result(query: str) -> Iterator[Any]:
+    engine = create_engine("sqlite://", connect_args={"check_same_thread": False})
+    with engine.connect() as connection:
+        yield connection.execute(text(query))
+    engine.dispose()
+
+
+def sqlalchemy_mappings(query: str) -> Iterator[Any]:
+    for result in sqlalchemy_result(query):
+        yield result.mappings()
+
+
+def sqlite_cursor(query: str, row_factory: Any = None) -> Iterator[Any]:
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    connection.row_factory = row_factory
+    yield connection.execute(query)
+    connection.close()
+
+
+def sqlite_named_rows(query: str) -> Iterator[Any]:
+    return sqlite_cursor(query, sqlite3.Row)
+
+
+def sqlite_dicts(query: str) -> Iterator[Any]:
+    def as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> dict[str, Any]:
+        return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+    return sqlite_cursor(query, as_dict)
+
+
+Open = Callable[[str], Iterator[Any]]
+
+SOURCES = [
+    sqlite_cursor,
+    sqlite_named_rows,
+    sqlite_dicts,
+    sqlalchemy_result,
+    sqlalchemy_mappings,
+]
+
+
+def export(source: Open, query: str, format: Any) -> bytes:
+    for rows in source(query):
+        body = b"".join(StreamingService.export("e", rows, format))
+    return body
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_query(source: Open) -> None:
+    assert export(source, QUERY, "csv") == b"a,count(*)\r\n1,x\r\n2,y\r\n"
+    assert export(source, QUERY, "ndjson") == (b'{"a":1,"count(*)":"x"}\n{"a":2,"count(*)":"y"}\n')
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_query_without_rows(source: Open) -> None:
+    nothing = f"{QUERY} WHERE 1 = 0"
+    assert export(source, nothing, "csv") == b"a,count(*)\r\n"
+    assert export(source, nothing, "json") == b"[\n]\n"
+    assert export(source, nothing, "ndjson") == b""
+
+
+def test_columns_of_the_same_name_are_all_in_csv(connection: sqlite3.Connection) -> None:
+    cursor = connection.execute("SELECT 1 AS id, 2 AS n, 3 AS id")
+    assert b"".join(StreamingService.export("e", cursor, "csv")) == b"id,n,id\r\n1,2,3\r\n"
+
+
+def test_serialize_is_given_the_rows(connection: sqlite3.Connection) -> None:
+    export = StreamingService.export("e", connection.execute(QUERY), "csv", lambda row: row[1])
+    assert b"".join(export) == b"x\ny\n"
+
+
+def test_a_cursor_of_another_thread_fails_with_what_sqlite_says_of_it() -> None:
+    """Which ``inline`` keeps from happening."""
+    connection = sqlite3.connect(":memory:")
+    with pytest.raises(sqlite3.ProgrammingError, match="can only be used in that same thread"):
+        b"".join(StreamingService.export("e", connection.execute(QUERY), "csv"))
+    export = StreamingService.export("e", inline(connection.execute(QUERY)), "csv")
+    assert b"".join(export) == b"a,count(*)\r\n1,x\r\n2,y\r\n"
+    connection.close()
+
+
+def test_a_cursor_that_has_no_result(connection: sqlite3.Connection) -> None:
+    cursor = connection.execute("CREATE TABLE t (a)")
+    assert b"".join(StreamingService.export("e", cursor, "csv")) == b""

@@ -2,9 +2,11 @@
 
 from streamkit import metrics
 from streamkit.context import RequestContext, context, request_context
-from streamkit.errors import SizeMismatch
+from streamkit.errors import NothingMore, SizeMismatch
 from streamkit.event import ServerSentEvent
+from streamkit.formulas import escape_formulas
 from streamkit.metrics import MetricsService
+from streamkit.process import shutdown, shutdown_on_signals
 from streamkit.response import StreamResponse
 from streamkit.service import BaseStreamingService, ExportFormat, StreamingService
 from streamkit.source import inline
@@ -13,13 +15,17 @@ __all__ = [
     "BaseStreamingService",
     "ExportFormat",
     "MetricsService",
+    "NothingMore",
     "RequestContext",
     "ServerSentEvent",
     "SizeMismatch",
     "StreamResponse",
     "StreamingService",
     "context",
+    "escape_formulas",
     "inline",
     "metrics",
     "request_context",
+    "shutdown",
+    "shutdown_on_signals",
 ]

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import repeat, starmap
 from typing import Any, Final
 
 from streamkit.kind import MAX_BUFFERED_BYTES, Kind
@@ -37,6 +38,7 @@ class Buffer:
 
     __slots__ = (
         "_abandoned",
+        "_append",
         "_away_since",
         "_bytes_in",
         "_bytes_out",
@@ -72,6 +74,7 @@ class Buffer:
         self._slides = kind.strategy == "sliding"
         self._clock = clock
         self._elements: deque[Any] = deque()
+        self._append = self._elements.append
         # Written by the producer. A drain is named by its number in the consumer's count.
         self.dropped = 0
         self.error: BaseException | None = None
@@ -96,17 +99,15 @@ class Buffer:
 
         Raises RuntimeError after ``end``.
         """
-        size = 0
-        # Most streams have elements of one type, which this asks about once.
-        if type(element) is not self._unsized:
+        # Most streams have elements of one type, and most buffers room for another. One that is no
+        # longer open has no capacity.
+        if type(element) is not self._unsized or len(self._elements) >= self._capacity:
             element, size = self._weigh(element)
-        # A buffer that is no longer open has no capacity.
-        full = len(self._elements) >= self._capacity or (size and not self._fits(size))
-        if full and not self._make_room(size):
-            return False
-        if size:
+            full = len(self._elements) >= self._capacity or (size and not self._fits(size))
+            if full and not self._make_room(size):
+                return False
             self._bytes_in += size
-        self._elements.append(element)
+        self._append(element)
         if self.readable.armed:
             self.readable.notify()
         return True
@@ -222,12 +223,10 @@ class Buffer:
         self.readable.notify()
 
     def _take(self) -> list[Any]:
-        take = self._elements.popleft
         taken: list[Any] = []
-        # A producer that drops may come first.
+        # A producer that drops may come first; what was taken by then stays.
         with suppress(IndexError):
-            for _ in range(len(self._elements)):
-                taken.append(take())
+            taken.extend(starmap(self._elements.popleft, repeat((), len(self._elements))))
         return taken
 
 

@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import parse_qsl
 
 from werkzeug.datastructures import Headers
+
+from streamkit.admission import Admission, admission
 
 __all__ = ["RequestContext", "context", "request_context", "tenant_name"]
 
@@ -31,26 +34,42 @@ context: ContextVar[RequestContext] = ContextVar("streamkit.context", default=_N
 
 
 @contextmanager
-def request_context(method: str, headers: Headers, tenant: object) -> Generator[None]:
+def request_context(
+    method: str,
+    headers: Headers,
+    tenant: object,
+    query: str = "",
+    streams: Admission | None = None,
+) -> Generator[None]:
     """Set the context of a request for as long as the ``with`` block lasts.
 
     The values in ``headers`` are as servers hand them over: bytes decoded as latin-1.
-    ``last_event_id`` comes from the ``Last-Event-ID`` header (WHATWG HTML 9.2), and is None if
-    that is absent or empty. ``tenant`` is what the application's callable returned: a str, or
-    None or "" for ``"system"``; TypeError if it is anything else.
+    ``last_event_id`` comes from the ``Last-Event-ID`` header (WHATWG HTML 9.2) or, if that is
+    absent, from the ``lastEventId`` of the ``query`` string, which clients send that cannot set
+    headers; it is None if neither is there. ``tenant`` is what the application's callable returned:
+    a str, or None or "" for ``"system"``; TypeError if it is anything else. ``streams`` lets the
+    streams of the request in, or not.
     """
     token = context.set(
         RequestContext(
             method=method,
             headers=headers,
-            last_event_id=_from_utf8(headers.get("Last-Event-ID", "")) or None,
+            last_event_id=_last_event_id(headers, query) or None,
             tenant=tenant_name(tenant),
         )
     )
+    entrance = admission.set(streams)
     try:
         yield
     finally:
+        admission.reset(entrance)
         context.reset(token)
+
+
+def _last_event_id(headers: Headers, query: str) -> str | None:
+    if "Last-Event-ID" in headers:
+        return _from_utf8(headers["Last-Event-ID"])
+    return next((value for name, value in parse_qsl(query) if name == "lastEventId"), None)
 
 
 def tenant_name(value: object) -> str:

@@ -10,8 +10,8 @@ from werkzeug.http import quote_header_value
 
 __all__ = ["content_disposition", "guess_content_type"]
 
-MAX_NAME_BYTES: Final = 255
-"""What common file systems allow."""
+MAX_NAME_BYTES: Final = 240
+"""Common file systems allow 255. A browser adds to it: ``.crdownload`` while it saves, `` (1)``."""
 
 _INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
@@ -53,7 +53,7 @@ def content_disposition(filename: str, *, inline: bool = False) -> str:
     and line separators; the joiners of scripts and emoji stay where they follow a character that
     is not ASCII), spaces at either end and dots at the end; a dot at the start stays. A lone
     surrogate becomes ``_``, and a name that Windows gives to a device gets a ``_`` before it. What
-    is longer than 255 bytes of UTF-8 is cut before the extension.
+    is longer than 240 bytes of UTF-8 is cut before the extension.
 
     Raises TypeError if ``filename`` is no str, and ValueError if nothing is left of it.
     """
@@ -89,8 +89,10 @@ def _check_str(value: object) -> None:
 
 def _safe_name(filename: str) -> str:
     """What is left of a name when it can do no harm; it may be empty."""
-    visible = "".join(map(_visible, re.split(r"[/\\]", filename)[-1]))
-    name = _STRAY_JOINERS.sub("", visible).lstrip(" ").rstrip(" .")
+    name = re.split(r"[/\\]", filename)[-1]
+    if not (name.isascii() and name.isprintable()):
+        name = _STRAY_JOINERS.sub("", "".join(map(_visible, name)))
+    name = name.lstrip(" ").rstrip(" .")
     if _WINDOWS_DEVICES.match(name):
         name = "_" + name
     stem = _EXTENSION.sub("", name)
@@ -108,6 +110,8 @@ def _visible(character: str) -> str:
 
 def _plain(name: str) -> str:
     """The nearest name in ASCII."""
+    if name.isascii():
+        return _NOT_PLAIN.sub("_", name)
     decomposed = unicodedata.normalize("NFKD", name)
     bases = (c for c in decomposed if unicodedata.category(c) not in {"Cf", "Me", "Mn"})
     return _NOT_PLAIN.sub("_", "".join(bases))

@@ -1,6 +1,14 @@
 """The errors of the kit's own."""
 
-__all__ = ["SizeMismatch"]
+__all__ = ["NothingMore", "SizeMismatch"]
+
+
+class NothingMore(Exception):
+    """Raised by the source of a live stream before its first element: there are no more events.
+
+    The response is then a 204, on which an ``EventSource`` does not come back (WHATWG HTML, section
+    9.2.3).
+    """
 
 
 class SizeMismatch(ValueError):

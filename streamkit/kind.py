@@ -15,8 +15,9 @@ class Kind:
 
     ``capacity`` counts elements. ``strategy`` says what a full buffer does: ``suspend`` lets the
     source wait, ``sliding`` drops the oldest element. ``heartbeat`` is in seconds. A ``live``
-    stream sends its head at once, the others with their first chunk, so that a source that fails
-    before its first element is still a 500.
+    stream is for as long as its client is there. One with a ``max_age``, in seconds, is ended when
+    it is so old, give or take a tenth, or when its process shuts down. The others go on to their
+    end.
     """
 
     name: Literal["sse", "download", "export"]
@@ -24,9 +25,12 @@ class Kind:
     strategy: Literal["suspend", "sliding"]
     heartbeat: float | None
     live: bool
+    max_age: float | None
 
 
 # A slow client of a live stream wants the present, not the past; of a file, every byte.
-SSE = Kind("sse", capacity=64, strategy="sliding", heartbeat=30.0, live=True)
-DOWNLOAD = Kind("download", capacity=256, strategy="suspend", heartbeat=None, live=False)
-EXPORT = Kind("export", capacity=128, strategy="suspend", heartbeat=None, live=False)
+SSE = Kind("sse", capacity=64, strategy="sliding", heartbeat=30.0, live=True, max_age=3600.0)
+DOWNLOAD = Kind(
+    "download", capacity=256, strategy="suspend", heartbeat=None, live=False, max_age=None
+)
+EXPORT = Kind("export", capacity=128, strategy="suspend", heartbeat=None, live=False, max_age=None)

@@ -19,10 +19,12 @@ from typing import Final, Literal, final, get_args
 from weakref import WeakKeyDictionary
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
 
-__all__ = ["MetricsService", "Outcome", "StreamMetrics", "stream_metrics", "use"]
+__all__ = ["MetricsService", "Outcome", "StreamMetrics", "expose", "stream_metrics", "use"]
 
-Outcome = Literal["completed", "disconnected", "failed"]
+Outcome = Literal["completed", "disconnected", "drained", "failed"]
 
 LABELS: Final = ("kind", "stream", "tenant")
 
@@ -73,6 +75,9 @@ class StreamMetrics:
     def refused(self, elements: int) -> None:
         """The format could not carry that many elements."""
 
+    def rejected(self) -> None:
+        """The stream was answered with 503 in place of ``opened``."""
+
     def first_byte(self, seconds: float) -> None:
         """The first chunk went out that long after ``opened``."""
 
@@ -118,6 +123,7 @@ class MetricsService:
         self.bytes = counter("stream_bytes_total", "Bytes sent.")
         self.dropped = counter("stream_dropped_total", "Elements dropped for slow clients.")
         self.refused = counter("stream_refused_total", "Elements that a format cannot carry.")
+        self.rejected = counter("stream_rejected_total", "Streams that were not let in.")
         self.closed = counter("stream_closed_total", "Streams that ended.", "outcome")
         self.active = Gauge(
             "stream_active",
@@ -139,6 +145,7 @@ class MetricsService:
             self.bytes,
             self.dropped,
             self.refused,
+            self.rejected,
             self.closed,
             self.active,
             self.duration,
@@ -181,6 +188,7 @@ class _BoundMetrics(StreamMetrics):
         "_elements",
         "_first_byte",
         "_refused",
+        "_rejected",
     )
 
     def __init__(self, service: MetricsService, labels: tuple[str, ...]) -> None:
@@ -188,6 +196,7 @@ class _BoundMetrics(StreamMetrics):
         self._bytes = service.bytes.labels(*labels)
         self._dropped = service.dropped.labels(*labels)
         self._refused = service.refused.labels(*labels)
+        self._rejected = service.rejected.labels(*labels)
         self._closed = {
             outcome: service.closed.labels(*labels, outcome) for outcome in get_args(Outcome)
         }
@@ -208,6 +217,9 @@ class _BoundMetrics(StreamMetrics):
 
     def refused(self, elements: int) -> None:
         self._refused.inc(elements)
+
+    def rejected(self) -> None:
+        self._rejected.inc()
 
     def first_byte(self, seconds: float) -> None:
         self._first_byte.observe(seconds)
@@ -251,6 +263,20 @@ def use(registry: CollectorRegistry | None) -> None:
     if registry is not None:
         MetricsService(registry)
     _registry = registry
+
+
+def expose(accept: str = "") -> tuple[bytes, str]:
+    """All metrics of the registry in use, for Prometheus to scrape, and their content type.
+
+    ``accept`` is the value of the request's ``Accept``. In prometheus-client's multiprocess mode
+    they are those of all processes. Without a registry there are none.
+    """
+    registry = _registry or CollectorRegistry()
+    if _registry is not None and "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
 
 
 def stream_metrics(kind: str, name: str, tenant: str) -> StreamMetrics:

@@ -6,20 +6,24 @@ import time
 import weakref
 from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
+from math import inf
+from random import randint, uniform
 from typing import Any, Final, Self, TypeVar
 
+from streamkit import process
 from streamkit.background import background_loop
 from streamkit.buffer import Buffer
 from streamkit.encoders import Encoder
+from streamkit.errors import NothingMore
 from streamkit.kind import Kind
 from streamkit.metrics import Outcome
 from streamkit.pump import TASK_TURN, InlinePump, Pump, TaskPump, ThreadPump
 from streamkit.record import Record
-from streamkit.signal import LoopSignal, Signal, ThreadSignal, running_loop
+from streamkit.signal import LoopSignal, Signal, ThreadSignal, call_on, running_loop
 from streamkit.source import Inline, Source
 
-__all__ = ["AsyncChunks", "Callback", "Chunks", "Pipeline", "joined"]
+__all__ = ["AsyncChunks", "Callback", "Chunks", "Pipeline", "follower", "joined"]
 
 CHUNK_BYTES: Final = 64 * 1024
 """Up to this size small pieces are joined into one chunk; a larger piece goes out as it is."""
@@ -35,6 +39,12 @@ HEAD_PATIENCE: Final = 0.1
 Many servers hold the head back until there is a chunk to send with it.
 """
 
+RETRY: Final = (1_000, 10_000)
+"""Milliseconds between which the clients come back whose streams are ended.
+
+Each at a time of its own, so that they do not all come at once.
+"""
+
 CLOSING_PATIENCE: Final = 1.0
 """Seconds that an async consumer which leaves early waits for the source to close.
 
@@ -44,11 +54,19 @@ A sync source that is inside its own code cannot be woken: it closes when that r
 LOOK: Final = 0.5
 """Seconds between two looks at the client of a thread that waits for its source."""
 
+MAX_STALL: Final = 120.0
+"""Seconds in which a client has to take something of what it is sent."""
+
 _END: Final = object()
 
 S = TypeVar("S", bound=Signal)
 
 Callback = Callable[[BaseException | None], object]
+
+follower: ContextVar[Callable[["Pipeline"], object]] = ContextVar(
+    "streamkit.pipeline.follower", default=lambda pipeline: None
+)
+"""Is shown each pipeline that is opened in its context. ``streamkit.testing`` finds them so."""
 
 
 class Pipeline:
@@ -64,6 +82,10 @@ class Pipeline:
     """Whether the consumer has left, or been made to."""
     completed: bool = False
     """Whether it took the last chunk first."""
+    hurry: "weakref.WeakMethod[Callable[[], None]] | None" = None
+    """Tells a consumer that is away that the stream is retired."""
+    back_at: float = inf
+    """When, by ``time.monotonic()``, a ``take`` that finds nothing is to give ``b""``, once."""
 
     def __init__(
         self,
@@ -77,13 +99,15 @@ class Pipeline:
         # The user's serialize runs beside the source, and a context is entered once at a time.
         self.encoder_context = copy_context()
         self._source = Source(source)
-        self._encoder = encoder
+        self.encoder = encoder
         self._record = record
         self._callbacks: list[Callback] = []
         self._chunks = self._encode()
         self._begin = b""
         self._heartbeat_at: float | None = None
         self._silent = True
+        self._retires_at = inf
+        self._end: Outcome = "completed"
         self._raised: BaseException | None = None
         self._pump: Pump
         self._source_error: BaseException | None = None
@@ -96,6 +120,11 @@ class Pipeline:
         self._unstarted = ["pump"]
         self._staying = ["consumer"]
         self._sides = ["last", "first"]
+
+    def carry(self, source: Iterable[Any] | AsyncIterable[Any], encoder: Encoder) -> None:
+        """Before it is opened, stream another ``source``, which closes what the first would."""
+        self._source = Source(source)
+        self.encoder = encoder
 
     @property
     def is_async(self) -> bool:
@@ -153,10 +182,15 @@ class Pipeline:
                 raise RuntimeError("a streaming response can be iterated only once")
             signal = connect()
             self._opened = True
+            follower.get()(self)
             return signal
 
+    @property
+    def _runs_inline(self) -> bool:
+        return self._source.inline or self._source.is_quick
+
     def _connect_thread(self) -> ThreadSignal | InlinePump:
-        if self._source.inline:
+        if self._runs_inline:
             pump = InlinePump(self._source, self.kind, self.context, self._pump_leaves)
             self._pump, self.buffer = pump, pump.buffer
             return pump
@@ -184,6 +218,24 @@ class Pipeline:
                 self._source, self.buffer, loop_writable, self.context, self._pump_leaves, pump_loop
             )
 
+    def open_for_server(self) -> None:
+        """Connect a server that sends all of it by itself; ``server_sent`` follows.
+
+        Raises RuntimeError if the pipeline was opened before.
+        """
+        self._open(self._connect_thread)
+        self._record.open()
+
+    def server_sent(self, size: int, outcome: Outcome, raised: BaseException | None = None) -> None:
+        """The server has sent ``size`` bytes, and sends no more. Idempotent."""
+        if not self.over:
+            self._record.server_sent(size)
+            self._leave(outcome, raised)
+
+    def reject(self) -> None:
+        """It will not be opened: there is no room for it."""
+        self._record.reject()
+
     def take(self) -> bytes | None:
         """The next chunk, or None: then either it is ``over``, or a matter of waiting.
 
@@ -195,6 +247,12 @@ class Pipeline:
         try:
             chunk = self.encoder_context.run(next, self._chunks, _END)
         except BaseException as error:
+            if self._is_nothing_more(error):
+                self._leave("completed", raised=error)
+                if not self._record.has_sent:
+                    raise
+                self.completed = True
+                return None
             self._leave("failed", raised=error)
             if isinstance(error, StopAsyncIteration):
                 # It would pass for the end of the chunks (cf. PEP 479).
@@ -209,14 +267,34 @@ class Pipeline:
             return chunk
         if chunk is _END:
             self.completed = True
-            self._leave("completed")
+            self._leave(self._end)
+        elif time.monotonic() >= self.back_at:
+            self.back_at = inf
+            return b""
         return None
 
     def timeout(self) -> float | None:
         """Seconds until the consumer must ``take`` again even if nothing was offered."""
-        if self._heartbeat_at is None:
-            return None
-        return max(0.0, self._heartbeat_at - time.monotonic())
+        heartbeat_at = inf if self._heartbeat_at is None else self._heartbeat_at
+        due = min(heartbeat_at, self.back_at)
+        return None if due == inf else max(0.0, due - time.monotonic())
+
+    def beat(self) -> None:
+        """The heartbeat is due now, if the kind has one: a consumer that waits is woken for it."""
+        if self.kind.heartbeat is not None:
+            self._heartbeat_at = time.monotonic()
+            self.buffer.readable.notify()
+
+    def retire(self) -> None:
+        """End it in good order, as soon as its consumer comes back. From any thread."""
+        self._retires_at = -inf
+        self.buffer.readable.notify()
+        if self.hurry is not None:
+            _call(self.hurry)
+
+    def takeable(self) -> bool:
+        """Whether a ``take`` now is not just a matter of waiting."""
+        return self.buffer.readable_now() or self._retires_at < 0 or self.timeout() == 0
 
     def abandon(self) -> None:
         """The consumer is gone: nobody will take another chunk. Idempotent, from any thread.
@@ -230,12 +308,16 @@ class Pipeline:
                 else:
                     self._connect_thread()
                 self._opened = True
+                follower.get()(self)
         self._leave("disconnected")
 
     def _start(self) -> None:
         self._record.open()
         if self.kind.heartbeat is not None:
             self._heartbeat_at = time.monotonic() + min(HEAD_PATIENCE, self.kind.heartbeat)
+        if self.kind.max_age is not None:
+            self._retires_at = time.monotonic() + self.kind.max_age * uniform(0.9, 1.1)
+            process.enter(self)
         try:
             self._pump.start()
         except BaseException as error:
@@ -247,7 +329,7 @@ class Pipeline:
 
     def _encode(self) -> Generator[bytes | None, None, None]:
         """Drain, encode and join for as long as there is something; None when there is not."""
-        buffer, encoder, record = self.buffer, self._encoder, self._record
+        buffer, encoder, record = self.buffer, self.encoder, self._record
         self._begin = encoder.begin()
         told = 0
         while True:
@@ -259,19 +341,27 @@ class Pipeline:
             record.add(buffer.offered, buffer.dropped)
             if ended and not batch and not gap:
                 break
-            beats = self._beats(bool(batch))
-            if not batch and not gap and not beats:
+            retires = time.monotonic() >= self._retires_at
+            beats = self._beats(bool(batch)) and not retires
+            if not batch and not gap and not beats and not retires:
                 yield None
                 continue
             try:
-                yield from joined(self._pieces(gap, batch, beats))
+                yield from joined(self._pieces(gap, batch, beats, retires))
             finally:
                 if encoder.refused:
                     record.refuse(encoder.refused)
                     encoder.refused.clear()
-        if buffer.error is not None:
+            if retires:
+                self._end = "drained"
+                break
+        if buffer.error is not None and self._end == "completed":
             raise buffer.error
         yield from joined(iter((self._begin + encoder.end(),)))
+
+    def _is_nothing_more(self, error: BaseException | None) -> bool:
+        """Whether this is how the source of a live stream ends, and no failure."""
+        return self.kind.live and isinstance(error, NothingMore)
 
     def _beats(self, speaks: bool) -> bool:
         """Whether it is time for a heartbeat; a stream that ``speaks`` needs no early first one."""
@@ -284,15 +374,17 @@ class Pipeline:
             self._silent = False
         return beats
 
-    def _pieces(self, gap: int, batch: list[Any], beats: bool) -> Iterator[bytes]:
+    def _pieces(self, gap: int, batch: list[Any], beats: bool, retires: bool) -> Iterator[bytes]:
         if gap:
-            yield self._encoder.comment(f"dropped {gap}")
-        for piece in self._encoder.encode(batch) if batch else ():
+            yield self.encoder.comment(f"dropped {gap}")
+        for piece in self.encoder.encode(batch) if batch else ():
             # What begins the body waits for a first element: one that fails can still be a 500.
             begin, self._begin = self._begin, b""
             yield begin + piece
         if beats:
-            yield self._encoder.comment("heartbeat")
+            yield self.encoder.comment("heartbeat")
+        if retires:
+            yield self.encoder.retry(randint(*RETRY))
 
     def _leave(self, outcome: Outcome, raised: BaseException | None = None) -> None:
         """The consumer leaves; ``raised`` is what it was told."""
@@ -328,14 +420,17 @@ class Pipeline:
 
     def _close(self, error: BaseException | None) -> None:
         """Both sides have left; ``error`` is the source's."""
+        process.leave(self)
         self._record.add(self.buffer.offered, self.buffer.dropped)
-        self._record.close(self._encoder.repaired)
-        if error is not None and error is not self._raised:
+        self._record.close(self.encoder.repaired)
+        failure = self._raised or error
+        if self._is_nothing_more(failure):
+            failure = None
+        elif error is not None and error is not self._raised:
             self._record.lose(error)
         with self._lock:
             self._closed = True
             callbacks, self._callbacks = self._callbacks, []
-        failure = self._raised or error
         # All of these lead back to this pipeline, and so to the source, which might be a large list
         # and is not to wait for the garbage collector.
         self._raised = self._source_error = self.buffer.error = None
@@ -392,7 +487,7 @@ class Chunks:
         self._pipeline.abandon()
 
     def _wait(self) -> None:
-        ready, timeout = self._pipeline.buffer.readable_now, self._pipeline.timeout()
+        ready, timeout = self._pipeline.takeable, self._pipeline.timeout()
         if self._client_left is None:
             self._signal.wait(ready, timeout)
             return
@@ -414,12 +509,23 @@ class AsyncChunks:
     then ends at once. ``aclose`` waits for the source to close as well, for a second at most.
     """
 
+    gave_up: bool = False
+    """Whether the task that took the last chunk was cancelled, as it never came back."""
+    max_stall: float
+    """Seconds that it may be away with a chunk."""
+
     def __init__(self, pipeline: Pipeline) -> None:
-        self._signal = pipeline.open_for_loop(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self._signal = pipeline.open_for_loop(self._loop)
         self._pipeline = pipeline
         self._first: bytes | None = None
         self._turn_ends = 0.0
+        self.max_stall = MAX_STALL
+        self._away_since: float | None = None
+        self._task: asyncio.Task[Any] | None = None
         pipeline.abandon_with(self)
+        pipeline.hurry = weakref.WeakMethod(self._hurry)
+        self._look_in(MAX_STALL)
 
     @property
     def completed(self) -> bool:
@@ -432,8 +538,9 @@ class AsyncChunks:
     async def __anext__(self) -> bytes:
         if self._first is not None:
             first, self._first = self._first, None
-            return first
+            return self._away_with(first)
         pipeline = self._pipeline
+        self._away_since = None
         # A send to a client that has left need not wait for anything, nor a source on a thread for
         # this task: the loop would never come to hear of it.
         if time.monotonic() >= self._turn_ends:
@@ -443,25 +550,67 @@ class AsyncChunks:
         while not pipeline.over:
             chunk = pipeline.take()
             if chunk is not None:
-                return chunk
+                return self._away_with(chunk)
             if not pipeline.over:
-                await self._signal.wait(pipeline.buffer.readable_now, pipeline.timeout())
+                await self._signal.wait(pipeline.takeable, pipeline.timeout())
+        self._timer.cancel()
         raise StopAsyncIteration
 
-    async def prefetch(self) -> None:
-        """Take the first chunk now, so that a source that fails before it fails here."""
+    async def prefetch(self) -> bool:
+        """Take the first chunk now, so that a source that fails before it fails here.
+
+        Returns whether there is a response, be it an empty one.
+        """
         self._first = await anext(self, None)
+        return self._first is not None or self._pipeline.completed
 
     def abandon(self) -> None:
         self._first = None
         self._pipeline.abandon()
 
     async def aclose(self) -> None:
+        self._timer.cancel()
         self.abandon()
         buffer = self._pipeline.buffer
         patience_ends = time.monotonic() + CLOSING_PATIENCE
         while not buffer.ended and (patience := patience_ends - time.monotonic()) > 0:
             await self._signal.wait(lambda: buffer.ended, patience)
+
+    def _away_with(self, chunk: bytes) -> bytes:
+        self._away_since = time.monotonic()
+        self._task = asyncio.current_task()
+        return chunk
+
+    def _hurry(self) -> None:
+        """The stream is retired, but its consumer may never come back to hear of it."""
+        self.max_stall = CLOSING_PATIENCE
+        call_on(self._loop, self._look)
+
+    def _look(self) -> None:
+        """Whether the client takes what it is sent; one that does not is as good as gone."""
+        self._timer.cancel()
+        if self._pipeline.over:
+            return
+        away_since = self._away_since
+        stall = 0.0 if away_since is None else time.monotonic() - away_since
+        if stall < self.max_stall:
+            self._look_in(self.max_stall - stall)
+            return
+        self.gave_up = True
+        self.abandon()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _look_in(self, seconds: float) -> None:
+        look = weakref.WeakMethod(self._look)
+        self._timer = self._loop.call_later(seconds, _call, look)
+
+
+def _call(method: "weakref.WeakMethod[Callable[[], None]]") -> None:
+    """Call it, if whose it is still is there."""
+    found = method()
+    if found is not None:
+        found()
 
 
 def joined(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -73,7 +73,7 @@ class ThreadPump:
 
     def discard(self) -> None:
         # What closes a sync source may block, and must not block a loop.
-        if running_loop() is None:
+        if running_loop() is None or self._source.is_quick:
             self._run()
         else:
             self.start()
@@ -196,8 +196,8 @@ class InlinePump:
         self._context = context
         self._leave = leave
         self._lock = threading.Lock()
-        # What is live does not wait for what comes next.
-        self._turn_seconds = 0.0 if kind.live else INLINE_TURN
+        # What is live does not wait for what comes next. What is quick need not hand it on.
+        self._turn_seconds = 0.0 if kind.live or source.is_quick else INLINE_TURN
         self._reading = self._read()
         self._over = False
 

@@ -25,6 +25,14 @@ class Record:
         self._bytes = 0
         self._bytes_added = 0
 
+    @property
+    def has_sent(self) -> bool:
+        return self._bytes > 0
+
+    def reject(self) -> None:
+        """It is not let in, and was not opened."""
+        self._metrics.rejected()
+
     def open(self) -> None:
         self._opened_at = time.monotonic()
         self._metrics.opened()
@@ -33,6 +41,10 @@ class Record:
         if not self._bytes and self._opened_at is not None:
             self._metrics.first_byte(time.monotonic() - self._opened_at)
         self._bytes += len(chunk)
+
+    def server_sent(self, size: int) -> None:
+        """The server sent ``size`` bytes by itself."""
+        self._bytes += size
 
     def add(self, elements: int, dropped: int) -> None:
         """``elements`` and ``dropped``: how many there were since the start."""

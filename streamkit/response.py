@@ -3,16 +3,28 @@
 from collections.abc import AsyncIterable, Iterable
 from contextvars import Context
 from dataclasses import replace
+from random import randint
+from typing import Final
 
 from werkzeug.datastructures import Headers
 
+from streamkit import process
+from streamkit.admission import admission
 from streamkit.encoders import OctetsEncoder
 from streamkit.kind import DOWNLOAD
 from streamkit.metrics import StreamMetrics
 from streamkit.pipeline import AsyncChunks, Callback, Chunks, Pipeline
 from streamkit.record import Record
+from streamkit.representation import Representation, without_body
+from streamkit.resource import FileResource
+from streamkit.server_file import ServerFile
 
 __all__ = ["StreamResponse"]
+
+BODILESS: Final = frozenset({204, 304, 412, 416})
+
+RETRY_AFTER: Final = (1, 10)
+"""Seconds between which clients are to come back that were not let in."""
 
 
 class StreamResponse:
@@ -24,13 +36,28 @@ class StreamResponse:
 
     status: int
     headers: Headers
+    is_bodiless: bool = False
+    """Whether only the head is to be sent, as ``negotiate`` found out."""
 
-    def __init__(self, pipeline: Pipeline, headers: Headers, status: int = 200) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        headers: Headers,
+        status: int = 200,
+        representation: Representation | None = None,
+    ) -> None:
         self.status = status
         self.headers = headers
         self._pipeline = pipeline
+        self._representation = representation or Representation()
+        self._admission = admission.get()
         # Once opened, it goes with its chunks.
         pipeline.abandon_with(self)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What it streams through, for ``streamkit.testing``."""
+        return self._pipeline
 
     @property
     def live(self) -> bool:
@@ -41,6 +68,66 @@ class StreamResponse:
     def is_async(self) -> bool:
         """Whether the source can only be read asynchronously; it is streamed everywhere."""
         return self._pipeline.is_async
+
+    def negotiate(self, method: str, request: Headers, status: int, headers: Headers) -> int:
+        """Before it is opened, fit it to the request that it is to answer.
+
+        ``method`` and ``request`` are the request's method and headers, ``status`` and ``headers``
+        those that the native response has by now. Changes ``headers``; returns the status.
+        """
+        status = self._representation.select(method, request, status, headers, self._pipeline)
+        self.is_bodiless = method == "HEAD" or status in BODILESS
+        if not self.is_bodiless and not self._enters():
+            status = self._reject(headers)
+        if self.is_bodiless:
+            self.close()
+        if status in (412, 416, 503):
+            # Checkers of PEP 3333 ask for a type even so.
+            headers["Content-Type"] = "text/plain; charset=utf-8"
+            headers["Content-Length"] = "0"
+        return status
+
+    def decline(self, headers: Headers) -> int:
+        """The source raised ``NothingMore``: change ``headers``, and return the status."""
+        self.is_bodiless = True
+        without_body(headers)
+        return 204
+
+    def _enters(self) -> bool:
+        """Whether another stream may begin."""
+        if process.is_shut_down():
+            return False
+        admission = self._admission
+        if admission is None:
+            return True
+        if not admission.enter():
+            return False
+        self._pipeline.call_on_close(lambda _: admission.leave())
+        return True
+
+    def _reject(self, headers: Headers) -> int:
+        self._pipeline.reject()
+        self.is_bodiless = True
+        without_body(headers)
+        for name in ("Accept-Ranges", "ETag", "Last-Modified"):
+            headers.remove(name)
+        headers["Retry-After"] = str(randint(*RETRY_AFTER))
+        return 503
+
+    @property
+    def file(self) -> FileResource | None:
+        """The file that the body is the whole of, if it is and a request was negotiated."""
+        file = self._representation.file
+        return file if file is not None and file.is_whole else None
+
+    def server_file(self) -> ServerFile:
+        """Instead of chunks, ``file`` for the server to send by itself.
+
+        Raises RuntimeError if there is none, or if the body was opened before.
+        """
+        if self.file is None:
+            raise RuntimeError("this body is not the whole of a file")
+        return ServerFile(self.file, self._pipeline)
 
     def around(self, content: Iterable[bytes] | AsyncIterable[bytes]) -> "StreamResponse":
         """A response with the same head around ``content``, which a middleware made of this one.

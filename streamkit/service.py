@@ -1,17 +1,26 @@
 """The service: one entry point for each kind of stream."""
 
-import inspect
-import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from os import PathLike
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import IO, Any, Final, Generic, Literal, TypeVar, get_args
 
 from werkzeug.datastructures import Headers
+from werkzeug.http import http_date, quote_etag
 
 from streamkit import kind
+from streamkit.arguments import (
+    check_callable,
+    check_content_type,
+    check_etag,
+    check_last_modified,
+    check_name,
+    check_size,
+)
 from streamkit.context import context
 from streamkit.disposition import content_disposition, guess_content_type
+from streamkit.download import Download
 from streamkit.encoders import (
     CsvEncoder,
     Encoder,
@@ -20,12 +29,17 @@ from streamkit.encoders import (
     OctetsEncoder,
     SSEEncoder,
 )
+from streamkit.errors import SizeMismatch
 from streamkit.event import ServerSentEvent
+from streamkit.export import Export
 from streamkit.metrics import stream_metrics
 from streamkit.pipeline import Pipeline
 from streamkit.record import Record
+from streamkit.representation import Representation
+from streamkit.resource import Open, file_source, resource_of
 from streamkit.response import StreamResponse
 from streamkit.source import Inline, check_source
+from streamkit.tables import Table, read_table
 
 __all__ = ["BaseStreamingService", "ExportFormat", "StreamingService"]
 
@@ -33,10 +47,11 @@ T = TypeVar("T")
 R = TypeVar("R", covariant=True)
 
 Source = Iterable[T] | AsyncIterable[T] | Inline[T]
+File = str | PathLike[str] | IO[bytes] | bytes | bytearray | memoryview
 ExportFormat = Literal["json", "csv", "ndjson"]
 
-# RFC 9110, section 8.3.1, and as much of its parameters as keeps a header whole.
-_MEDIA_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+ *(;|$)", re.ASCII)
+# What may be one user's alone. Without a word on it, caches make up how long it is fresh.
+SAVED: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
 
 _EXPORTS: dict[str, tuple[str, type[JsonEncoder] | type[CsvEncoder] | type[NdjsonEncoder]]] = {
     "json": ("application/json", JsonEncoder),
@@ -63,10 +78,12 @@ class BaseStreamingService(ABC, Generic[R]):
 
     @classmethod
     def read_rows(
-        cls, rows: Source[T], serialize: Callable[[T], str] | None
+        cls, rows: Source[T] | Table, serialize: Callable[[T], str] | None
     ) -> tuple[Source[Any], Sequence[str] | None]:
-        """The rows as this framework reads them, and their columns if it knows them."""
-        return cls.read(rows), None
+        """The rows as this framework reads them, and their columns if their source knows them."""
+        source, columns = read_table(rows)
+        check_source("rows", source)
+        return cls.read(source), columns
 
     @classmethod
     def sse(
@@ -102,48 +119,87 @@ class BaseStreamingService(ABC, Generic[R]):
     @classmethod
     def download(
         cls,
-        source: Source[bytes | bytearray | memoryview],
+        source: Source[bytes | bytearray | memoryview] | File | Open,
         *,
         filename: str,
         content_type: str | None = None,
         size: int | None = None,
+        etag: str | None = None,
+        last_modified: datetime | None = None,
+        inline: bool = False,
         name: str = "download",
     ) -> R:
-        """A file to save, from an iterator of bytes-like pieces.
+        """A file to save, or with ``inline`` to show, from anything that has bytes.
+
+        ``source`` is a path, an open binary file, bytes, an iterable of bytes-like pieces, or a
+        function ``source(start, stop)`` that returns an iterable of the bytes from one offset up to
+        another. The iterables may be async, and the function an async generator function.
 
         ``filename`` is what it is saved as (RFC 6266); ``content_type`` is guessed from it when
         absent. ``size``, in bytes, becomes ``Content-Length``: a source that yields more or less
-        breaks the response off with ``SizeMismatch``. ``name`` labels the metrics and the log.
+        breaks the response off with ``SizeMismatch``. It is known of a path, a file and bytes, and
+        must be given with a function. ``etag`` and ``last_modified`` tell this version from others;
+        a path, a file and bytes have their own. ``name`` labels the metrics and the log.
+
+        Conditional requests are answered, and requests for ranges as well if the source can be read
+        from any byte on (RFC 9110, sections 13 and 14).
+
+        Raises OSError for a path where there is no file that can be read.
         """
         check_name("name", name)
-        if isinstance(source, str | PathLike):
-            raise TypeError(
-                'source must be an iterable of bytes, got a path: pass open(path, "rb")'
-            )
-        check_source("source", source)
         check_size(size)
-        headers = Headers({"Content-Disposition": content_disposition(filename)})
-        headers["Content-Type"] = check_content_type(content_type) or guess_content_type(filename)
+        headers = Headers(
+            {
+                "Content-Disposition": content_disposition(filename, inline=inline),
+                "Content-Type": check_content_type(content_type) or guess_content_type(filename),
+                **SAVED,
+            }
+        )
+        etag, last_modified = check_etag(etag), check_last_modified(last_modified)
+        resource = resource_of(source, size)
+        representation = Download(resource, cls.read)
+        pieces: Any
+        if resource is None:
+            pieces = file_source(source)
+            check_source("source", pieces)
+            pieces = cls.read(pieces)
+        else:
+            if size not in (None, resource.size):
+                resource.close()
+                raise SizeMismatch(f"size must be that of source, {resource.size}, got {size}")
+            size = resource.size
+            etag = etag or (resource.etag and quote_etag(resource.etag))
+            last_modified = last_modified or resource.last_modified
+            pieces = representation.source(resource, [range(size)])
+            headers["Accept-Ranges"] = "bytes"
         if size is not None:
             headers["Content-Length"] = str(size)
-        source = cls.read(source)
-        return cls._stream(kind.DOWNLOAD, name, source, OctetsEncoder(size), headers)
+        if etag is not None:
+            headers["ETag"] = etag
+        if last_modified is not None:
+            # Not in the future, says section 8.8.2.1.
+            headers["Last-Modified"] = http_date(min(last_modified, datetime.now(UTC)))
+        encoder = OctetsEncoder(size)
+        return cls._stream(kind.DOWNLOAD, name, pieces, encoder, headers, representation)
 
     @classmethod
     def export(
         cls,
         name: str,
-        rows: Source[T],
+        rows: Source[T] | Table,
         format: ExportFormat,
         serialize: Callable[[T], str] | None = None,
     ) -> R:
         """Rows as a JSON array, CSV (RFC 4180) or newline-delimited JSON, saved as ``name.format``.
 
-        Rows are mappings, sequences, dataclasses, named tuples and other records. ``serialize``
-        gives the text of a row instead: a line, in csv and ndjson.
+        Rows are mappings, sequences, dataclasses, named tuples and other records. Their columns
+        are those that the source knows (a cursor, a query result, a frame, an Arrow table), else
+        the first row's. ``serialize`` gives the text of a row instead: a line, in csv and ndjson.
+
+        Compressed as the client likes it best, with gzip, and with zstd and br where they are
+        installed.
         """
         check_name("name", name)
-        check_source("rows", rows)
         check_callable("serialize", serialize)
         if not isinstance(format, str) or format not in _EXPORTS:
             expected = ", ".join(map(repr, get_args(ExportFormat)))
@@ -153,18 +209,28 @@ class BaseStreamingService(ABC, Generic[R]):
             {
                 "Content-Type": content_type,
                 "Content-Disposition": content_disposition(f"{name}.{format}"),
+                **SAVED,
             }
         )
         source, columns = cls.read_rows(rows, serialize)
-        return cls._stream(kind.EXPORT, name, source, encoder(serialize, columns), headers)
+        return cls._stream(
+            kind.EXPORT, name, source, encoder(serialize, columns), headers, Export()
+        )
 
     @classmethod
     def _stream(
-        cls, kind: kind.Kind, name: str, source: Source[Any], encoder: Encoder, headers: Headers
+        cls,
+        kind: kind.Kind,
+        name: str,
+        source: Source[Any],
+        encoder: Encoder,
+        headers: Headers,
+        representation: Representation | None = None,
     ) -> R:
         tenant = context.get().tenant
         record = Record(kind, name, tenant, stream_metrics(kind.name, name, tenant))
-        return cls.respond(StreamResponse(Pipeline(kind, source, encoder, record), headers))
+        pipeline = Pipeline(kind, source, encoder, record)
+        return cls.respond(StreamResponse(pipeline, headers, representation=representation))
 
 
 class StreamingService(BaseStreamingService[StreamResponse]):
@@ -173,42 +239,3 @@ class StreamingService(BaseStreamingService[StreamResponse]):
     @classmethod
     def respond(cls, response: StreamResponse) -> StreamResponse:
         return response
-
-
-def check_name(argument: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise TypeError(f"{argument} must be a str, got {type(value).__name__}")
-    if not value.strip() or not value.isprintable():
-        raise ValueError(f"{argument} must be printable and not blank, got {value!r}")
-
-
-def check_callable(argument: str, value: object) -> None:
-    if value is not None and not callable(value):
-        raise TypeError(
-            f"{argument} must be a function of one element, or None, got {type(value).__name__}"
-        )
-    if inspect.iscoroutinefunction(value):
-        raise TypeError(
-            f"{argument} must be a function of one element, not an async one: await in the source"
-        )
-
-
-def check_size(size: object) -> None:
-    if size is None:
-        return
-    if not isinstance(size, int) or isinstance(size, bool):
-        raise TypeError(f"size must be a number of bytes, an int, got {type(size).__name__}")
-    if size < 0:
-        raise ValueError(f"size must be a number of bytes, not negative, got {size}")
-
-
-def check_content_type(value: object) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise TypeError(f"content_type must be a str, got {type(value).__name__}")
-    if not _MEDIA_TYPE.match(value) or not value.isprintable():
-        raise ValueError(
-            f"content_type must be a media type such as 'application/pdf', got {value!r}"
-        )
-    return value

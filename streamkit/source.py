@@ -87,12 +87,14 @@ class Source:
     ``aclose``: PEP 3333 asks for the iterable's, a generator in between wants its own.
     """
 
-    __slots__ = ("_iterable", "_iterator", "inline")
+    __slots__ = ("_iterable", "_iterator", "inline", "is_quick")
 
     def __init__(self, iterable: Iterable[Any] | AsyncIterable[Any] | Inline[Any]) -> None:
         self.inline = isinstance(iterable, Inline)
         self._iterable: Any = iterable.iterable if isinstance(iterable, Inline) else iterable
         self._iterator: Any = None
+        self.is_quick: bool = getattr(self._iterable, "is_quick", False) is True
+        """Whether it waits for nobody, so that a thread may read it inline, and a loop close it."""
 
     def reads_async(self, *, on_loop: bool) -> bool:
         """Whether a task reads it and not a thread.

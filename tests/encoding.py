@@ -1,6 +1,7 @@
-"""What an encoder makes of batches."""
+"""What an encoder makes of batches, and a network of that."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 from typing import Any
 
 from streamkit.encoders import Encoder
@@ -27,3 +28,12 @@ def encoded_until_raised(
     except Exception as error:
         return body, error
     return body, None
+
+
+def cut(body: bytes, sizes: Sequence[int]) -> Iterator[bytes]:
+    """``body`` in pieces of these sizes, which start over as long as there is something left."""
+    for size in cycle(sizes):
+        if not body:
+            return
+        yield body[:size]
+        body = body[size:]

@@ -71,13 +71,13 @@ def test_head_is_answered_without_starting_the_source(source_class: Any) -> None
     run(main)
 
 
-def test_the_head_of_a_live_stream_goes_out_at_once() -> None:
+def test_the_head_of_a_silent_live_stream_goes_out_with_an_early_heartbeat() -> None:
     async def main() -> None:
         client = Client()
         response = StreamingService.sse("s", AsyncSource([forever]))
         task = asyncio.create_task(response(scope(), client.receive, client.send))
         await client.until(lambda: len(client.sent) == 2)
-        assert client.sent[1] == {"type": "http.response.body", "body": b"", "more_body": True}
+        assert client.body == b": heartbeat\n\n"
         client.gone.set()
         await task
 
@@ -241,7 +241,6 @@ def test_asgirefs_communicator_reads_it() -> None:
         communicator = ApplicationCommunicator(app, scope())
         await communicator.send_input({"type": "http.request"})
         assert (await communicator.receive_output())["type"] == "http.response.start"
-        assert (await communicator.receive_output())["body"] == b""
         assert (await communicator.receive_output())["body"] == b"data: one\n\n"
         await communicator.send_input({"type": "http.disconnect"})
         await communicator.wait()

@@ -30,6 +30,7 @@ NAMES = {
     "stream_elements": "counter",
     "stream_first_byte_seconds": "histogram",
     "stream_refused": "counter",
+    "stream_rejected": "counter",
 }
 
 INVISIBLE = {"Cc", "Cf", "Cn", "Cs", "Zl", "Zp"}

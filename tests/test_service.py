@@ -1,6 +1,7 @@
 """The service: what its responses say of themselves, and what it refuses at the call."""
 
 from collections.abc import AsyncIterator, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from streamkit import ServerSentEvent, SizeMismatch, StreamingService
 
 def body(response: streamkit.StreamResponse) -> bytes:
     return b"".join(response)
+
+
+PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
 
 
 @pytest.mark.parametrize(
@@ -33,12 +37,17 @@ def body(response: streamkit.StreamResponse) -> bytes:
                 "Content-Type": "application/pdf",
                 "Content-Disposition": 'attachment; filename="a.pdf"',
                 "Content-Length": "3",
+                **PRIVATE,
             },
             b"abc",
         ),
         (
             lambda: StreamingService.download([b"x"], filename="a", content_type="image/png"),
-            {"Content-Type": "image/png", "Content-Disposition": 'attachment; filename="a"'},
+            {
+                "Content-Type": "image/png",
+                "Content-Disposition": 'attachment; filename="a"',
+                **PRIVATE,
+            },
             b"x",
         ),
         (
@@ -46,6 +55,7 @@ def body(response: streamkit.StreamResponse) -> bytes:
             {
                 "Content-Type": "application/json",
                 "Content-Disposition": 'attachment; filename="orders.json"',
+                **PRIVATE,
             },
             b'[\n{"a":1}\n]\n',
         ),
@@ -54,6 +64,7 @@ def body(response: streamkit.StreamResponse) -> bytes:
             {
                 "Content-Type": "text/csv; charset=utf-8",
                 "Content-Disposition": 'attachment; filename="orders.csv"',
+                **PRIVATE,
             },
             b"a\r\n1\r\n",
         ),
@@ -62,6 +73,7 @@ def body(response: streamkit.StreamResponse) -> bytes:
             {
                 "Content-Type": "application/x-ndjson",
                 "Content-Disposition": 'attachment; filename="orders.ndjson"',
+                **PRIVATE,
             },
             b'{"a":1}\n',
         ),
@@ -160,6 +172,10 @@ async def coroutine_function() -> list[int]:
     return [1]
 
 
+async def opening_coroutine(start: int, stop: int) -> list[bytes]:
+    return []
+
+
 def sse(**arguments: Any) -> Any:
     return StreamingService.sse(**{"name": "s", "events": []} | arguments)
 
@@ -175,8 +191,6 @@ def export(**arguments: Any) -> Any:
 NOT_SOURCES = [
     (None, "got NoneType"),
     (7, "got int"),
-    ("text", "got (one str: put it in a list|a path)"),
-    (bytearray(b"x"), "got one bytearray: put it in a list"),
     ({"a": 1}, "got one mapping"),
     (generator_function, r"got a function: call it, as in generator_function\(\)"),
     (async_generator_function, r"got a function: call it, as in async_generator_function\(\)"),
@@ -185,9 +199,18 @@ NOT_SOURCES = [
 ]
 
 
-@pytest.mark.parametrize(("value", "message"), NOT_SOURCES, ids=lambda value: str(value)[:30])
 @pytest.mark.parametrize(
-    ("call", "argument"), [(sse, "events"), (download, "source"), (export, "rows")]
+    ("call", "argument", "value", "message"),
+    [
+        *(
+            (call, argument, value, message)
+            for call, argument in [(sse, "events"), (download, "source"), (export, "rows")]
+            for value, message in NOT_SOURCES
+        ),
+        (sse, "events", "text", "got one str: put it in a list"),
+        (export, "rows", bytearray(b"x"), "got one bytearray: put it in a list"),
+    ],
+    ids=lambda value: str(value)[:30],
 )
 def test_what_is_no_source_is_refused(call: Any, argument: str, value: Any, message: str) -> None:
     with pytest.raises(TypeError, match=rf"^{argument} must be an iterable.*{message}"):
@@ -210,8 +233,19 @@ def test_a_coroutine_is_refused_and_does_not_warn_of_having_been_forgotten() -> 
         (export, {"format": "xml"}, ValueError, "format must be one of 'json', 'csv', 'ndjson'"),
         (export, {"format": None}, ValueError, "format must be one of"),
         (export, {"format": []}, ValueError, "format must be one of"),
-        (download, {"source": "a.pdf"}, TypeError, "got a path: pass open"),
-        (download, {"source": Path("a.pdf")}, TypeError, "got a path: pass open"),
+        (download, {"source": "a.pdf"}, FileNotFoundError, "source .* 'a.pdf'"),
+        (download, {"source": Path("a.pdf")}, FileNotFoundError, "source .* 'a.pdf'"),
+        (download, {"source": "/"}, IsADirectoryError, "source must be .*: it is a directory"),
+        (download, {"source": "/dev/null"}, ValueError, "source must be .* a regular file"),
+        (download, {"source": StringIO()}, TypeError, "source must be a binary file, .* text mode"),
+        (download, {"source": b"abc", "size": 2}, SizeMismatch, "size must be .*, 3, got 2"),
+        (download, {"source": lambda a, b: [b""]}, ValueError, "size, .*, must be given"),
+        (download, {"source": lambda a: [b""], "size": 1}, TypeError, "a function of two offsets"),
+        (download, {"source": opening_coroutine, "size": 1}, TypeError, "the coroutine function"),
+        (download, {"etag": b"a"}, TypeError, "etag must be a str, got bytes"),
+        (download, {"etag": 'a"b'}, ValueError, "etag must be of printable ASCII"),
+        (download, {"etag": "a\r\nb"}, ValueError, "etag must be of printable ASCII"),
+        (download, {"last_modified": "now"}, TypeError, "last_modified must be a datetime"),
         (download, {"filename": None}, TypeError, "filename"),
         (download, {"filename": ""}, ValueError, "filename"),
         (download, {"filename": ".."}, ValueError, "filename"),

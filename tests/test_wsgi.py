@@ -1,6 +1,7 @@
 """The WSGI adapter, through the two checkers of PEP 3333 and by hand."""
 
 from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
@@ -81,11 +82,14 @@ def test_a_source_that_fails_at_once_fails_before_the_head(kind: str) -> None:
 
 
 def test_the_head_of_a_live_stream_does_not_wait_for_an_event() -> None:
+    goes_on = Event()
     started: list[Any] = []
-    source = SyncSource([1])
+    source = SyncSource([goes_on.wait])
     chunks: Any = RESPONSES["sse"][0](source)(environ(), recorder(started))
     assert started
-    assert source.given == 0
+    assert next(chunks) == b": heartbeat\n\n"
+    goes_on.set()
+    assert next(chunks) == b"data: True\n\n"
     chunks.close()
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
+from typing import cast
 
 from asgiref.typing import (
     ASGI3Application,
@@ -14,12 +15,20 @@ from asgiref.typing import (
 )
 from werkzeug.datastructures import Headers
 
-from streamkit import BaseStreamingService, StreamResponse, request_context
+from streamkit import (
+    BaseStreamingService,
+    NothingMore,
+    StreamResponse,
+    request_context,
+    shutdown_on_signals,
+)
+from streamkit.admission import Admission
 
 __all__ = [
     "StreamingResponse",
     "StreamingService",
     "StreamkitMiddleware",
+    "headers_of",
     "raw_headers",
     "stream",
 ]
@@ -41,8 +50,7 @@ class StreamingResponse:
         Raises what the source or the encoder raised: before the head was sent, for a download or
         export that fails at once.
         """
-        headers = raw_headers(self.headers)
-        await stream(self._response, self.status, headers, scope, receive, send)
+        await stream(self._response, self.status, self.headers, scope, receive, send)
 
 
 def raw_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
@@ -52,24 +60,20 @@ def raw_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
 async def stream(
     response: StreamResponse,
     status: int,
-    headers: Iterable[tuple[bytes, bytes]],
+    headers: Headers,
     scope: Scope,
     receive: ASGIReceiveCallable,
     send: ASGISendCallable,
 ) -> None:
     """Send ``response`` under a head of this ``status`` and these ``headers``."""
-    head: ASGISendEvent = {
-        "type": "http.response.start",
-        "status": status,
-        "headers": headers,
-        "trailers": False,
-    }
-    if scope["type"] == "http" and scope["method"] == "HEAD":
-        response.close()
-        # An OSError says that the client has left.
-        with suppress(OSError):
-            await send(head)
-            await send(_body(b"", more=False))
+    assert scope["type"] == "http"
+    status = response.negotiate(scope["method"], headers_of(scope["headers"]), status, headers)
+    if response.is_bodiless:
+        await _send_head(status, headers, send)
+        return
+    path = response.file and response.file.path
+    if path and "http.response.pathsend" in (scope.get("extensions") or {}):
+        await _send_path(response, path, _head(status, headers), send)
         return
     chunks = aiter(response)
     # Whatever its spec_version says, a server may tell of a client that left only here.
@@ -82,25 +86,56 @@ async def stream(
             chunks.abandon()
 
     try:
-        unsent = [head]
-        if response.live:
-            await deliver(unsent.pop())
-            # Some servers hold the head back until there is a body.
-            await deliver(_body(b"", more=True))
+        try:
+            if await chunks.prefetch():
+                await deliver(_head(status, headers))
+        except NothingMore:
+            await _send_head(response.decline(headers), headers, send)
+            return
         async for chunk in chunks:
-            if unsent:
-                await deliver(unsent.pop())
             await deliver(_body(chunk, more=True))
         if chunks.completed:
-            if unsent:
-                await deliver(unsent.pop())
-            await deliver(_body(b"", more=False))
+            # A server may wait for room before it takes even what is empty.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(chunks.max_stall):
+                    await deliver(_body(b"", more=False))
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or not chunks.gave_up or task.uncancel():
+            raise
     finally:
         watch.cancel()
         await chunks.aclose()
         await asyncio.wait((watch,))
     if not watch.cancelled():
         watch.result()
+
+
+def _head(status: int, headers: Headers) -> ASGISendEvent:
+    return {
+        "type": "http.response.start",
+        "status": status,
+        "headers": raw_headers(headers),
+        "trailers": False,
+    }
+
+
+async def _send_head(status: int, headers: Headers, send: ASGISendCallable) -> None:
+    """Send a response that has no body."""
+    # An OSError says that the client has left.
+    with suppress(OSError):
+        await send(_head(status, headers))
+        await send(_body(b"", more=False))
+
+
+async def _send_path(
+    response: StreamResponse, path: str, head: ASGISendEvent, send: ASGISendCallable
+) -> None:
+    file = response.server_file()
+    with closing(file), suppress(OSError):
+        await send(head)
+        await send(cast("ASGISendEvent", {"type": "http.response.pathsend", "path": path}))
+        file.was_sent()
 
 
 def _body(chunk: bytes, *, more: bool) -> ASGISendEvent:
@@ -127,14 +162,22 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
 class StreamkitMiddleware:
     """Sets ``streamkit.context`` for each HTTP request.
 
-    ``tenant`` takes the scope and returns the tenant's name, or None for ``"system"``.
+    ``tenant`` takes the scope and returns the tenant's name, or None for ``"system"``. Of the
+    streams that come through it ``max_streams`` may be open at a time in a process: more are
+    answered with 503.
     """
 
     def __init__(
-        self, app: ASGI3Application, *, tenant: Callable[[HTTPScope], str | None] | None = None
+        self,
+        app: ASGI3Application,
+        *,
+        tenant: Callable[[HTTPScope], str | None] | None = None,
+        max_streams: int | None = None,
     ) -> None:
         self._app = app
         self._tenant = tenant
+        self._admission = None if max_streams is None else Admission(max_streams)
+        shutdown_on_signals()
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -143,9 +186,10 @@ class StreamkitMiddleware:
             await self._app(scope, receive, send)
             return
         tenant = self._tenant(scope) if self._tenant else None
-        with request_context(scope["method"], _headers(scope["headers"]), tenant):
+        headers, query = headers_of(scope["headers"]), scope["query_string"].decode("latin-1")
+        with request_context(scope["method"], headers, tenant, query, self._admission):
             await self._app(scope, receive, send)
 
 
-def _headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+def headers_of(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
     return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])

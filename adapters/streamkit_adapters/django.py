@@ -25,7 +25,12 @@ from asgiref.sync import (
     markcoroutinefunction,
     sync_to_async,
 )
-from django import VERSION
+
+try:
+    from django import VERSION
+except ImportError as error:
+    raise ImportError(f"{__name__} needs Django: pip install 'streamkit-http[django]'") from error
+
 from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.core.handlers.asgi import ASGIRequest
@@ -39,16 +44,25 @@ from django.db.models.query import (
     ValuesListIterable,
 )
 from django.http import HttpRequest, StreamingHttpResponse
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, ResponseHeaders
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
-from werkzeug.datastructures import EnvironHeaders
+from werkzeug.datastructures import EnvironHeaders, Headers
 
-from streamkit import BaseStreamingService, StreamResponse, request_context
+from streamkit import (
+    BaseStreamingService,
+    NothingMore,
+    StreamResponse,
+    request_context,
+    shutdown_on_signals,
+)
+from streamkit.admission import Admission
 from streamkit.pipeline import AsyncChunks, Chunks
+from streamkit.server_file import ServerFile
 from streamkit.service import Source
 from streamkit.signal import running_loop
 from streamkit.source import Inline, aclose
+from streamkit.tables import Table
 from streamkit.values import plain
 from streamkit_adapters import wsgi
 
@@ -78,11 +92,14 @@ class StreamingResponse(StreamingHttpResponse):
 
     _resource_closers: list[Callable[[], object]]
     """Django's own."""
+    block_size = wsgi.BLOCK_BYTES
 
     def __init__(self, response: StreamResponse) -> None:
         self.stream = response
         self._body = _Body(response)
         self._through_asgi = _through_asgi.get()
+        self._has_file_wrapper = False
+        self._server_file: ServerFile | None = None
         super().__init__(
             cast("Any", self._body), status=response.status, headers=dict(response.headers)
         )
@@ -94,6 +111,9 @@ class StreamingResponse(StreamingHttpResponse):
     @streaming_content.setter
     def streaming_content(self, value: Any) -> None:
         self._content = value
+        if value is not self._body:
+            # They would be of what was there before.
+            del self["Accept-Ranges"]
         if hasattr(value, "close"):
             self._resource_closers.append(value.close)
 
@@ -131,43 +151,84 @@ class StreamingResponse(StreamingHttpResponse):
         return b"".join(self)
 
     def prepare(self, request: HttpRequest) -> None:
-        """Take the first chunk now, so that a source that fails before it fails here."""
-        if request.method == "HEAD":
-            self._skip()
-        elif not self.is_async:
+        """Fit it to the request, and take the first chunk, so that a source may fail here."""
+        self._negotiate(request)
+        self._has_file_wrapper = "wsgi.file_wrapper" in request.META
+        if self._is_untouched and not self.is_async and not self._has_server_file:
             try:
                 self._body.open(request.META)
+            except NothingMore:
+                self._decline()
             except wsgi.ClientLeft as error:
                 # No error of the site's, to be reported to its administrators.
                 raise BadRequest(error.strerror) from error
 
     async def aprepare(self, request: HttpRequest) -> None:
         """``prepare`` under ASGI."""
-        if request.method == "HEAD":
-            self._skip()
-        elif self.is_async and not self.stream.live:
+        self._negotiate(request)
+        if self._is_untouched and self.is_async:
             chunks = await self._body.aopen()
             try:
                 await chunks.prefetch()
+            except NothingMore:
+                self._decline()
             except BaseException:
                 await chunks.aclose()
                 raise
 
-    def _skip(self) -> None:
-        self.stream.close()
+    @property
+    def _is_untouched(self) -> bool:
+        """Whether no middleware has put anything around the stream, or in its place."""
+        return self._content is self._body
+
+    def _negotiate(self, request: HttpRequest) -> None:
+        method = request.method or ""
+        if self._is_untouched:
+            headers = Headers([*self.items()])
+            self.status_code = self.stream.negotiate(
+                method, EnvironHeaders(request.META), self.status_code, headers
+            )
+            self.headers = ResponseHeaders(dict(headers))
+        if method == "HEAD" or self.stream.is_bodiless:
+            self.stream.close()
+            self._content = ()
+
+    def _decline(self) -> None:
+        headers = Headers([*self.items()])
+        self.status_code = self.stream.decline(headers)
+        self.headers = ResponseHeaders(dict(headers))
         self.streaming_content = ()
+
+    @property
+    def _has_server_file(self) -> bool:
+        return self._has_file_wrapper and self._is_untouched and self.stream.file is not None
+
+    @property
+    def file_to_stream(self) -> ServerFile | None:
+        """What Django's WSGI handler hands to a server that sends files by itself."""
+        if self._server_file is None and self._has_server_file:
+            self._server_file = self.stream.server_file()
+        return self._server_file
 
     def has_header(self, header: str) -> bool:
         # GZipMiddleware asks for this one. It would keep events back until it has a block full, and
-        # before Django 6 it makes a whole archive of each async chunk: clients read the first.
-        is_left_alone = self.stream.live or (self.is_async and VERSION < (6,))
+        # before Django 6 it makes a whole archive of each async chunk: clients read the first. And
+        # a part is to be one of the bytes that its Content-Range counts.
+        is_left_alone = (
+            self.stream.live or self.status_code == 206 or (self.is_async and VERSION < (6,))
+        )
         return (is_left_alone and header.lower() == "content-encoding") or super().has_header(
             header
         )
 
     def close(self) -> None:
         # Each time would send request_finished.
-        if not self.closed:
+        if self.closed:
+            return
+        try:
+            if self._server_file is not None:
+                ServerFile.close(self._server_file)
+        finally:
             super().close()
 
 
@@ -243,10 +304,10 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
 
     @classmethod
     def read_rows(
-        cls, rows: Source[T], serialize: Callable[[T], str] | None
+        cls, rows: Source[T] | Table, serialize: Callable[[T], str] | None
     ) -> tuple[Source[Any], Sequence[str] | None]:
         if not isinstance(rows, QuerySet) or serialize is not None:
-            return cls.read(rows), None
+            return super().read_rows(rows, serialize)
         table, columns = _table(rows)
         return cls.read(table), columns
 
@@ -254,10 +315,11 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
 class StreamkitMiddleware:
     """Sets ``streamkit.context`` for each request, and sees to what only the request tells.
 
-    A download or export whose source fails before its first element is answered by ``handler500``
-    and its like, and HEAD without starting the source. The tenant is what the function at the
-    dotted path in ``STREAMKIT = {"TENANT": "shop.tenants.of_request"}`` returns for the request,
-    or ``"system"``. Sync and async.
+    A stream whose source fails before its first element is answered by ``handler500`` and its like,
+    and HEAD without starting the source. The tenant is what the function at the dotted path in
+    ``STREAMKIT = {"TENANT": "shop.tenants.of_request"}`` returns for the request, or ``"system"``.
+    Of the streams ``"MAX_STREAMS"`` may be open at a time in a process, any number without it: more
+    are answered with 503. Sync and async.
     """
 
     sync_capable = True
@@ -265,8 +327,11 @@ class StreamkitMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
-        path: str | None = getattr(settings, "STREAMKIT", {}).get("TENANT")
+        options: dict[str, Any] = getattr(settings, "STREAMKIT", {})
+        path, max_streams = options.get("TENANT"), options.get("MAX_STREAMS")
         self._tenant = None if path is None else import_string(path)
+        self._admission = None if max_streams is None else Admission(max_streams)
+        shutdown_on_signals()
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
 
@@ -274,7 +339,7 @@ class StreamkitMiddleware:
         if iscoroutinefunction(self._get_response):
             return self._answer(request)
         tenant = self._tenant(request) if self._tenant else None
-        with _context(request, tenant):
+        with _context(request, tenant, self._admission):
             response: HttpResponseBase = self._get_response(request)
         if isinstance(response, StreamingResponse):
             if isinstance(request, ASGIRequest):
@@ -285,7 +350,7 @@ class StreamkitMiddleware:
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
         tenant = await sync_to_async(self._tenant)(request) if self._tenant else None
-        with _context(request, tenant):
+        with _context(request, tenant, self._admission):
             response: HttpResponseBase = await self._get_response(request)
         if isinstance(response, StreamingResponse):
             if isinstance(request, ASGIRequest):
@@ -296,10 +361,12 @@ class StreamkitMiddleware:
 
 
 @contextmanager
-def _context(request: HttpRequest, tenant: object) -> Generator[None]:
+def _context(request: HttpRequest, tenant: object, streams: Admission | None) -> Generator[None]:
+    method, headers = request.method or "", EnvironHeaders(request.META)
+    query = request.META.get("QUERY_STRING", "")
     token = _through_asgi.set(isinstance(request, ASGIRequest))
     try:
-        with request_context(request.method or "", EnvironHeaders(request.META), tenant):
+        with request_context(method, headers, tenant, query, streams):
             yield
     finally:
         _through_asgi.reset(token)

@@ -12,7 +12,9 @@ try:
 except ImportError as error:
     raise ImportError(f"{__name__} needs Flask: pip install 'streamkit-http[flask]'") from error
 
-from streamkit import BaseStreamingService, StreamResponse, context
+from werkzeug.datastructures import EnvironHeaders, Headers
+
+from streamkit import BaseStreamingService, NothingMore, StreamResponse, context, metrics
 from streamkit.context import tenant_name
 from streamkit.pipeline import Chunks
 from streamkit_adapters import wsgi
@@ -46,9 +48,9 @@ class StreamingResponse(flask.Response):
         is_handled = _keep_contexts(self._stream)
         self.call_on_close(is_handled)
         # Not if somebody has put another body around it, or another in its place.
-        if self.response is self._stream and environ["REQUEST_METHOD"] != "HEAD":
+        if self.response is self._stream:
             try:
-                self.response = _Body(wsgi.open_chunks(self._stream, environ), is_handled)
+                self._open(environ, is_handled)
             except wsgi.ClientLeft:
                 self.close()
                 raise
@@ -58,6 +60,37 @@ class StreamingResponse(flask.Response):
                     raise
                 return _handle(error)(environ, start_response)
         return super().__call__(environ, start_response)
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        headers = super().get_wsgi_headers(environ)
+        # werkzeug takes it from a 304. Where there is no ETag, it says which version is meant.
+        if self.status_code == 304 and "Last-Modified" in self.headers:
+            headers["Last-Modified"] = self.headers["Last-Modified"]
+        return headers
+
+    def _open(self, environ: "WSGIEnvironment", is_handled: Callable[[], None]) -> None:
+        stream, request = self._stream, EnvironHeaders(environ)
+        status = stream.negotiate(
+            environ["REQUEST_METHOD"], request, self.status_code, self.headers
+        )
+        if status != self.status_code:
+            self.status_code = status
+        if stream.is_bodiless:
+            self.response = iter(())
+            return
+        try:
+            body = wsgi.open_body(stream, environ)
+        except NothingMore:
+            self.status_code = stream.decline(self.headers)
+            self.response = iter(())
+            return
+        if isinstance(body, Chunks):
+            self.response = _Body(body, is_handled)
+            return
+        # Only as it is does a server see in it a file to send by itself.
+        self.response = body
+        self.direct_passthrough = True
+        stream.call_on_close(lambda _: self.close())
 
 
 def _handle(error: Exception) -> flask.Response:
@@ -150,7 +183,9 @@ class StreamkitMiddleware:
     """Sets ``streamkit.context`` for each request of an app.
 
     ``tenant`` takes the Flask request and returns the tenant's name, or None for ``"system"``. It
-    is called before the request is handled, when ``session`` is there already.
+    is called before the request is handled, when ``session`` is there already. ``max_streams`` may
+    be open at a time in a process: more are answered with 503. ``metrics`` is the path of a route,
+    ``"/metrics"`` say, where Prometheus finds the metrics.
     """
 
     def __init__(
@@ -158,15 +193,28 @@ class StreamkitMiddleware:
         app: flask.Flask | None = None,
         *,
         tenant: Callable[[flask.Request], str | None] | None = None,
+        max_streams: int | None = None,
+        metrics: str | None = None,
     ) -> None:
         self._tenant = tenant
+        self._max_streams = max_streams
+        self._metrics = metrics
         if app is not None:
             self.init_app(app)
 
     def init_app(self, app: flask.Flask) -> None:
-        app.wsgi_app = wsgi.StreamkitMiddleware(app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = wsgi.StreamkitMiddleware(  # type: ignore[method-assign]
+            app.wsgi_app, max_streams=self._max_streams
+        )
         if self._tenant is not None:
             app.before_request(partial(_set_tenant, self._tenant))
+        if self._metrics is not None:
+            app.add_url_rule(self._metrics, "streamkit.metrics", _expose_metrics)
+
+
+def _expose_metrics() -> flask.Response:
+    body, content_type = metrics.expose(flask.request.headers.get("Accept", ""))
+    return flask.Response(body, content_type=content_type)
 
 
 def _set_tenant(tenant: Callable[[flask.Request], str | None]) -> None:

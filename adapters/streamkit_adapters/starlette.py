@@ -57,7 +57,7 @@ class StreamingResponse(Response):
         await asgi.stream(
             self._stream,
             self.status_code,
-            self.raw_headers,
+            asgi.headers_of(self.raw_headers),
             cast("Any", scope),
             cast("Any", receive),
             cast("Any", send),
@@ -107,15 +107,22 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
 class StreamkitMiddleware:
     """Sets ``streamkit.context`` for each request: ``app.add_middleware(StreamkitMiddleware)``.
 
-    ``tenant`` takes the request and returns the tenant's name, or None for ``"system"``.
+    ``tenant`` takes the request and returns the tenant's name, or None for ``"system"``. Of the
+    streams that come through it ``max_streams`` may be open at a time in a process: more are
+    answered with 503.
     """
 
     def __init__(
-        self, app: "ASGIApp", *, tenant: Callable[[Request], str | None] | None = None
+        self,
+        app: "ASGIApp",
+        *,
+        tenant: Callable[[Request], str | None] | None = None,
+        max_streams: int | None = None,
     ) -> None:
         self._app: Any = asgi.StreamkitMiddleware(
             cast("Any", app),
             tenant=None if tenant is None else lambda scope: tenant(Request(cast("Any", scope))),
+            max_streams=max_streams,
         )
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:

@@ -3,26 +3,39 @@
 import _socket
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from errno import ECONNRESET
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.http import HTTP_STATUS_CODES
 
-from streamkit import BaseStreamingService, StreamResponse, request_context
-from streamkit.pipeline import Chunks
+from streamkit import (
+    BaseStreamingService,
+    NothingMore,
+    StreamResponse,
+    request_context,
+    shutdown_on_signals,
+)
+from streamkit.admission import Admission
+from streamkit.pipeline import MAX_STALL, Chunks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = [
+    "BLOCK_BYTES",
     "ClientLeft",
     "StreamingResponse",
     "StreamingService",
     "StreamkitMiddleware",
+    "open_body",
     "open_chunks",
 ]
+
+BLOCK_BYTES: Final = 64 * 1024
+"""What a server that does not send a file by itself is to read of it at a time."""
 
 
 class StreamingResponse:
@@ -38,42 +51,62 @@ class StreamingResponse:
     ) -> Iterable[bytes]:
         """Start the response; return its chunks, which the server iterates and closes.
 
-        Raises what the source or the encoder raised before the first chunk of a download or export,
-        before ``start_response`` is called.
+        Raises what the source or the encoder raised before the first chunk, before
+        ``start_response`` is called.
         """
-        status = f"{self.status} {HTTP_STATUS_CODES.get(self.status, 'Unknown')}"
-        if environ["REQUEST_METHOD"] == "HEAD":
-            self._response.close()
-            start_response(status, self.headers.to_wsgi_list())
-            return ()
-        chunks = open_chunks(self._response, environ)
+        response = self._response
+        request = EnvironHeaders(environ)
+        code = response.negotiate(environ["REQUEST_METHOD"], request, self.status, self.headers)
+        body: Any = ()
         try:
-            start_response(status, self.headers.to_wsgi_list())
+            if not response.is_bodiless:
+                body = open_body(response, environ)
+        except NothingMore:
+            code = response.decline(self.headers)
+        try:
+            start_response(
+                f"{code} {HTTP_STATUS_CODES.get(code, 'Unknown')}", self.headers.to_wsgi_list()
+            )
         except BaseException:
             # The server has nothing yet that it could close.
-            chunks.close()
+            response.close()
             raise
-        return chunks
+        return body  # type: ignore[no-any-return]
+
+
+def open_body(response: StreamResponse, environ: "WSGIEnvironment") -> Iterable[bytes]:
+    """What the server is to send: chunks, or a file in the server's own wrapper.
+
+    Raises what the source or the encoder raised before the first chunk.
+    """
+    if response.file and "wsgi.file_wrapper" in environ:
+        body: Iterable[bytes] = environ["wsgi.file_wrapper"](response.server_file(), BLOCK_BYTES)
+        return body
+    return open_chunks(response, environ)
 
 
 def open_chunks(response: StreamResponse, environ: "WSGIEnvironment") -> Chunks:
     """The chunks of ``response`` for the client of ``environ``, who may leave while they are due.
 
-    Raises what the source or the encoder raised before the first chunk of a download or export.
+    Raises what the source or the encoder raised before the first chunk.
     """
     chunks = iter(response)
     connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
+    if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Also when its window is shut, the kernel then gives a client up that takes nothing.
+        with suppress(OSError):
+            milliseconds = int(MAX_STALL * 1000)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
     if "waitress.client_disconnected" in environ:
         chunks.watch(environ["waitress.client_disconnected"])
     elif connection is not None and hasattr(socket, "MSG_DONTWAIT"):
         # The socket of gevent would wait, the one in it does not.
         chunks.watch(partial(_check_client, getattr(connection, "_sock", connection)))
-    if not response.live:
-        try:
-            chunks.prefetch()
-        except BaseException:
-            chunks.close()
-            raise
+    try:
+        chunks.prefetch()
+    except BaseException:
+        chunks.close()
+        raise
     return chunks
 
 
@@ -108,7 +141,9 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
 class StreamkitMiddleware:
     """Sets ``streamkit.context`` for each request.
 
-    ``tenant`` takes the environ and returns the tenant's name, or None for ``"system"``.
+    ``tenant`` takes the environ and returns the tenant's name, or None for ``"system"``. Of the
+    streams that come through it ``max_streams`` may be open at a time in a process: more are
+    answered with 503.
     """
 
     def __init__(
@@ -116,13 +151,18 @@ class StreamkitMiddleware:
         app: "WSGIApplication",
         *,
         tenant: "Callable[[WSGIEnvironment], str | None] | None" = None,
+        max_streams: int | None = None,
     ) -> None:
         self._app = app
         self._tenant = tenant
+        self._admission = None if max_streams is None else Admission(max_streams)
+        shutdown_on_signals()
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         tenant = self._tenant(environ) if self._tenant else None
-        with request_context(environ["REQUEST_METHOD"], EnvironHeaders(environ), tenant):
+        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
+        headers = EnvironHeaders(environ)
+        with request_context(method, headers, tenant, query, self._admission):
             return self._app(environ, start_response)

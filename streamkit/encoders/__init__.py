@@ -1,6 +1,7 @@
 """From a batch of elements to bytes. Encoders do no I/O: bytes leave only by their return."""
 
 from streamkit.encoders.base import Encoder
+from streamkit.encoders.compressed import CompressedEncoder
 from streamkit.encoders.csv import CsvEncoder
 from streamkit.encoders.json import JsonEncoder
 from streamkit.encoders.ndjson import NdjsonEncoder
@@ -8,6 +9,7 @@ from streamkit.encoders.octets import OctetsEncoder
 from streamkit.encoders.sse import SSEEncoder
 
 __all__ = [
+    "CompressedEncoder",
     "CsvEncoder",
     "Encoder",
     "JsonEncoder",

@@ -37,6 +37,10 @@ class Encoder(ABC):
         """What stands after the last element."""
         return b""
 
+    def retry(self, milliseconds: int) -> bytes:
+        """When the client is to come back; nothing in a format that cannot say so."""
+        return b""
+
     def comment(self, text: str) -> bytes:
         """``text`` where no element sees it; nothing in a format that has no comments."""
         return b""

@@ -6,7 +6,7 @@ from typing import Any
 from streamkit.encoders.base import Encoder
 from streamkit.errors import SizeMismatch
 
-__all__ = ["OctetsEncoder"]
+__all__ = ["OctetsEncoder", "octets"]
 
 
 class OctetsEncoder(Encoder):
@@ -27,7 +27,7 @@ class OctetsEncoder(Encoder):
 
     def encode(self, batch: Sequence[Any]) -> Iterator[bytes]:
         for element in batch:
-            piece = element if type(element) is bytes else _octets(element)
+            piece = octets(element)
             if not piece:
                 continue
             self._seen += len(piece)
@@ -49,7 +49,10 @@ class OctetsEncoder(Encoder):
         return self._last
 
 
-def _octets(element: Any) -> bytes:
+def octets(element: Any) -> bytes:
+    """The bytes of what is bytes-like. Raises TypeError for anything else."""
+    if type(element) is bytes:
+        return element
     try:
         return memoryview(element).tobytes()
     except TypeError:

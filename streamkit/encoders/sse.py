@@ -42,6 +42,9 @@ class SSEEncoder(Encoder):
         for element in batch:
             yield self._encode_element(element)
 
+    def retry(self, milliseconds: int) -> bytes:
+        return f"{_retry(milliseconds)}\n".encode()
+
     def comment(self, text: str) -> bytes:
         return self._utf8(_lines("", text) + "\n")
 

@@ -5,21 +5,28 @@ WHATWG HTML, 9.2.5 "Parsing an event stream" and 9.2.6 "Interpreting an event st
 
 import codecs
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
-LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n)")
+__all__ = ["Event", "SSEDecoder"]
+
+LINE: Final = re.compile(r"([^\r\n]*)(\r\n|\r|\n)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Event:
-    """A dispatched message event."""
+    """An event as a client is told of it: a ``MessageEvent``.
+
+    ``last_event_id`` is that of the latest event that had an ``id``.
+    """
 
     data: str
     type: str = "message"
     last_event_id: str = ""
 
 
-class Decoder:
+class SSEDecoder:
     """Takes a stream in pieces of any size. What has no blank line after it is not an event yet."""
 
     def __init__(self) -> None:
@@ -74,7 +81,9 @@ class Decoder:
             case "id" if "\0" not in value:
                 self._id = value
             case "retry" if value.isascii() and value.isdigit():
-                self.retry = int(value)
+                # Python reads up to 4300 digits, which is more than browsers do.
+                with suppress(ValueError):
+                    self.retry = int(value)
             case _:
                 pass
         return None

@@ -1,0 +1,85 @@
+"""What the service is called with, checked before a source is touched.
+
+All raise TypeError or ValueError, and name the argument and what was expected.
+"""
+
+import inspect
+import re
+from datetime import UTC, datetime
+
+from werkzeug.http import quote_etag
+
+__all__ = [
+    "check_callable",
+    "check_content_type",
+    "check_etag",
+    "check_last_modified",
+    "check_name",
+    "check_size",
+]
+
+# RFC 9110, section 8.8.3, of which the quotes may be absent.
+_ETAG = re.compile(r'(W/)?"([!#-~]*)"|([!#-~]+)')
+
+# RFC 9110, section 8.3.1, and as much of its parameters as keeps a header whole.
+_MEDIA_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+ *(;|$)", re.ASCII)
+
+
+def check_name(argument: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{argument} must be a str, got {type(value).__name__}")
+    if not value.strip() or not value.isprintable():
+        raise ValueError(f"{argument} must be printable and not blank, got {value!r}")
+
+
+def check_callable(argument: str, value: object) -> None:
+    if value is not None and not callable(value):
+        raise TypeError(
+            f"{argument} must be a function of one element, or None, got {type(value).__name__}"
+        )
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(
+            f"{argument} must be a function of one element, not an async one: await in the source"
+        )
+
+
+def check_size(size: object) -> None:
+    if size is None:
+        return
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise TypeError(f"size must be a number of bytes, an int, got {type(size).__name__}")
+    if size < 0:
+        raise ValueError(f"size must be a number of bytes, not negative, got {size}")
+
+
+def check_etag(value: object) -> str | None:
+    """The entity tag as it is sent, in quotes."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"etag must be a str, got {type(value).__name__}")
+    match = _ETAG.fullmatch(value)
+    if match is None:
+        raise ValueError(f"etag must be of printable ASCII without spaces or quotes, got {value!r}")
+    return value if match[3] is None else quote_etag(value)
+
+
+def check_last_modified(value: object) -> datetime | None:
+    """The time with its zone, UTC if there is none."""
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise TypeError(f"last_modified must be a datetime, got {type(value).__name__}")
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def check_content_type(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"content_type must be a str, got {type(value).__name__}")
+    if not _MEDIA_TYPE.match(value) or not value.isprintable() or not value.isascii():
+        raise ValueError(
+            f"content_type must be a media type such as 'application/pdf', got {value!r}"
+        )
+    return value

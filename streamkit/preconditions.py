@@ -1,0 +1,79 @@
+"""Whether a client wants the representation that there is (RFC 9110, section 13)."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
+
+from werkzeug.datastructures import Headers
+from werkzeug.http import parse_date, parse_etags, unquote_etag
+
+__all__ = ["evaluate", "if_range"]
+
+MAX_LENGTH: Final = 4096
+"""A longer list of entity tags matches nothing: older Werkzeugs read it in quadratic time."""
+
+
+def evaluate(request: Headers, response: Headers) -> Literal[200, 304, 412]:
+    """The status that the preconditions of a GET or HEAD request lead to.
+
+    ``response`` are the headers of the 200; its ``ETag`` and ``Last-Modified`` are what the
+    request is compared with. The order is that of section 13.2.2.
+    """
+    if "If-Match" in request:
+        if not _matches(request.getlist("If-Match"), response, strong=True):
+            return 412
+    elif _is_newer(response, request.get("If-Unmodified-Since")) is True:
+        return 412
+    if "If-None-Match" in request:
+        if _matches(request.getlist("If-None-Match"), response, strong=False):
+            return 304
+    elif _is_newer(response, request.get("If-Modified-Since")) is False:
+        return 304
+    return 200
+
+
+def if_range(request: Headers, response: Headers) -> bool:
+    """Whether the part that the client has is of this representation, so that a range fits to it.
+
+    Entity tags are compared strongly, and a date must be the very one, and old enough to tell two
+    versions of one second apart (section 13.1.5). werkzeug's ``parse_if_range_header`` drops what
+    says that a tag is weak.
+    """
+    value = request.get("If-Range")
+    if value is None:
+        return True
+    if value == response.get("ETag"):
+        return value.startswith('"')
+    modified = _date(response.get("Last-Modified"))
+    return (
+        modified is not None
+        and _date(value) == modified
+        and datetime.now(UTC) - modified > timedelta(seconds=1)
+    )
+
+
+def _is_newer(response: Headers, since: str | None) -> bool | None:
+    """Whether the response was modified later than ``since``; None if that cannot be told."""
+    if (date := _date(since)) is None or (modified := _date(response.get("Last-Modified"))) is None:
+        return None
+    return modified > date
+
+
+def _date(value: str | None) -> datetime | None:
+    try:
+        return parse_date(value)
+    except OverflowError:
+        # Of numbers that are too large.
+        return None
+
+
+def _matches(lines: Sequence[str], response: Headers, *, strong: bool) -> bool:
+    """Whether the entity tag of the response is in a header, on whichever of its ``lines``."""
+    value = ",".join(lines)
+    if value.strip() == "*":
+        return True
+    etag, is_weak = unquote_etag(response.get("ETag"))
+    if etag is None or len(value) > MAX_LENGTH:
+        return False
+    etags = parse_etags(value)
+    return etags.is_strong(etag) and not is_weak if strong else etags.contains_weak(etag)

@@ -1,0 +1,261 @@
+"""What has bytes, a known number of them, and can be read from any of them on."""
+
+import io
+import os
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from errno import EISDIR
+from inspect import isasyncgenfunction, iscoroutinefunction, signature
+from os import PathLike
+from typing import Any, Final
+
+from werkzeug.http import generate_etag
+
+from streamkit.source import aclose
+
+__all__ = ["FileResource", "Open", "Resource", "file_source", "resource_of"]
+
+PIECE_BYTES: Final = 64 * 1024
+
+Open = Callable[[int, int], Iterable[bytes] | AsyncIterable[bytes]]
+
+
+class Resource(ABC):
+    """Bytes of which a part can be read, and that can be told from what they were before."""
+
+    size: int
+    """In bytes."""
+    etag: str | None = None
+    """Without its quotes."""
+    last_modified: datetime | None = None
+    is_async: bool = False
+    """Whether ``read`` returns an async iterable."""
+    is_quick: bool = False
+    """Whether reading and closing it waits for nobody, and takes no thread."""
+
+    @abstractmethod
+    def read(self, start: int, stop: int) -> Iterable[bytes] | AsyncIterable[bytes]:
+        """The bytes from the offset ``start`` up to ``stop``, in pieces."""
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to close
+        """It is not wanted any more. Idempotent."""
+
+
+class MemoryResource(Resource):
+    """Bytes, and what to close after them."""
+
+    is_quick = True
+
+    def __init__(
+        self, data: bytes | bytearray | memoryview, close: Callable[[], object] = lambda: None
+    ) -> None:
+        # A copy of what may be changed while it is sent.
+        self._data = bytes(data)
+        self._close = close
+        self.size = len(self._data)
+
+    @property
+    def etag(self) -> str:  # type: ignore[override]
+        return generate_etag(self._data)
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        for offset in range(start, stop, PIECE_BYTES):
+            yield self._data[offset : min(offset + PIECE_BYTES, stop)]
+
+    def close(self) -> None:
+        self._close()
+
+
+class FileResource(Resource):
+    """An open regular file, from where it stands to its end."""
+
+    is_quick = True
+
+    def __init__(self, file: Any, path: str | None = None) -> None:
+        """``path`` is what was opened, if a path was given."""
+        opened = _unwrapped(file)
+        # What was written to it may still wait there.
+        opened.flush()
+        self._begin = opened.tell()
+        self.file: io.FileIO = getattr(opened, "raw", opened)
+        """Without a buffer, as a server that sends it by itself goes by its descriptor."""
+        self._path = path
+        self._close = file.close
+        status = os.fstat(self.file.fileno())
+        self.size = max(0, status.st_size - self._begin)
+        self.etag = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
+        if self._begin:
+            self.etag += f"-{self._begin:x}"
+        self.last_modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it begins where the file does."""
+        return not self._begin
+
+    @property
+    def path(self) -> str | None:
+        """The path that was opened, if one was given and the same file is still there."""
+        if self._path is not None:
+            with suppress(OSError):
+                if os.path.samestat(os.stat(self._path), os.fstat(self.file.fileno())):
+                    return self._path
+        return None
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        self.file.seek(self._begin + start)
+        missing = stop - start
+        while missing and (piece := self.file.read(min(missing, PIECE_BYTES))):
+            missing -= len(piece)
+            yield piece
+
+    def close(self) -> None:
+        self._close()
+
+
+class ReopenableResource(Resource):
+    """A function that returns the bytes from one offset up to another."""
+
+    def __init__(self, open: Open, size: int) -> None:
+        self._open = open
+        self.size = size
+        self.is_async = isasyncgenfunction(open) or isasyncgenfunction(type(open).__call__)
+
+    def read(self, start: int, stop: int) -> Iterable[bytes] | AsyncIterable[bytes]:
+        pieces = self._open(start, stop)
+        if not hasattr(pieces, "__aiter__" if self.is_async else "__iter__"):
+            raise TypeError(
+                "source must return an iterable of bytes, or be an async generator function, "
+                f"and returned {type(pieces).__name__}"
+            )
+        return pieces
+
+
+class _FileSource:
+    """An open file that is read once, from where it stands."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[bytes]:
+        # Its own iterator goes by lines.
+        while piece := self._file.read(PIECE_BYTES):
+            yield piece
+
+    def close(self) -> None:
+        if hasattr(self._file, "close"):
+            self._file.close()
+
+
+class _AsyncFileSource:
+    """The same of one whose methods are coroutines."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while piece := await self._file.read(PIECE_BYTES):
+            yield piece
+
+    async def aclose(self) -> None:
+        await aclose(self._file)
+
+
+def file_source(source: Any) -> Any:
+    """An open file as a source of pieces, and any other source as it is.
+
+    Raises TypeError for a file that is open in text mode, ValueError for one that cannot be read.
+    """
+    if isinstance(_unwrapped(source), io.TextIOBase):
+        raise TypeError('source must be a binary file, got one in text mode: open it with "rb"')
+    if isinstance(source, io.IOBase) and not source.readable():
+        raise ValueError(f'source must be a file that is open for reading, "rb", got {source!r}')
+    read = getattr(source, "read", None)
+    if not callable(read):
+        return source
+    return (_AsyncFileSource if iscoroutinefunction(read) else _FileSource)(source)
+
+
+def resource_of(source: Any, size: int | None) -> Resource | None:
+    """The resource that ``source`` is; None if it can only be read once, from its beginning.
+
+    Raises OSError for a path where there is no file that can be read, TypeError for a function that
+    does not take two offsets, and ValueError for one without a ``size``.
+    """
+    if isinstance(source, str | PathLike):
+        return _open(os.fsdecode(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return MemoryResource(source)
+    opened = _unwrapped(source)
+    if isinstance(opened, io.BytesIO):
+        return MemoryResource(opened.getvalue()[opened.tell() :], source.close)
+    if _is_regular(opened):
+        return FileResource(source)
+    if callable(source) and not hasattr(source, "__iter__") and not hasattr(source, "__aiter__"):
+        return _reopenable(source, size)
+    return None
+
+
+def _open(path: str) -> FileResource:
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(EISDIR, "it is a directory", path)
+        if not stat.S_ISREG(mode):
+            # To open a pipe would be to wait for whoever writes to it.
+            raise ValueError(f"source must be the path of a regular file, got {path!r}")
+        file = io.FileIO(path)
+    except OSError as error:
+        reason = f"source must be a file that can be read: {error.strerror}"
+        raise type(error)(error.errno, reason, path) from None
+    return FileResource(file, os.path.abspath(path))
+
+
+def _unwrapped(file: Any) -> Any:
+    """What is in the wrappers of ``tempfile`` and of Django."""
+    while hasattr(file, "read") and hasattr(file, "file"):
+        file = file.file
+    return file
+
+
+def _is_regular(file: Any) -> bool:
+    # Of the buffered ones, some are around a decompressor or the member of an archive.
+    raw = file.raw if isinstance(file, io.BufferedReader | io.BufferedRandom) else file
+    return (
+        isinstance(raw, io.FileIO)
+        and raw.readable()
+        and stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
+    )
+
+
+def _reopenable(function: Any, size: int | None) -> ReopenableResource | None:
+    if not _takes(function, 0, 0):
+        if _takes(function):
+            # What makes the source, and was not called.
+            return None
+        raise TypeError(
+            "source must have bytes, or be a function of two offsets that returns what is between "
+            f"them, got {function!r}"
+        )
+    if iscoroutinefunction(function):
+        raise TypeError(
+            "source must be a function that returns an iterable, or an async generator function, "
+            f"got the coroutine function {function!r}"
+        )
+    if size is None:
+        raise ValueError("size, in bytes, must be given with a source that is a function")
+    return ReopenableResource(function, size)
+
+
+def _takes(function: Any, *arguments: object) -> bool:
+    try:
+        signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        # One written in C may not tell.
+        return True
+    return True

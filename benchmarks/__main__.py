@@ -1,9 +1,9 @@
-"""All benchmarks: ``python -m benchmarks``. Prints tables; takes about two minutes."""
+"""All benchmarks: ``python -m benchmarks``. Prints tables; takes some eight minutes."""
 
 import os
 import platform
 
-from . import pipeline, ways
+from . import exports, pipeline, ways
 from .measure import ROUNDS
 
 if __name__ == "__main__":
@@ -13,3 +13,4 @@ if __name__ == "__main__":
     )
     pipeline.main()
     ways.main()
+    exports.main()

@@ -22,7 +22,7 @@ from django.test import AsyncClient, Client, TestCase, TransactionTestCase
 from frameworks.django_site.clients import ASGIClient, WSGIClient
 from frameworks.django_site.models import Customer, Order, RushOrder
 from frameworks.django_site.urls import site
-from frameworks.postgresql import postgresql
+from postgresql import postgresql
 
 from streamkit_adapters.django import StreamingService
 

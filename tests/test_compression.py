@@ -1,0 +1,213 @@
+"""Exports are compressed as they stream, by whatever coding the client likes best."""
+
+import zlib
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+import brotli
+import pytest
+from backports import zstd
+from combinations import WAIT, Combination
+from prometheus_client import CollectorRegistry
+from werkzeug.datastructures import Headers
+
+import streamkit
+from streamkit import StreamingService, StreamResponse, coding
+
+ROWS = [{"n": n, "text": f"row {n}"} for n in range(1000)]
+
+Decompress = Callable[[bytes], bytes]
+
+DECOMPRESSORS: dict[str, Callable[[], Decompress]] = {
+    "gzip": lambda: zlib.decompressobj(wbits=31).decompress,
+    "br": lambda: brotli.Decompressor().process,
+    "zstd": lambda: zstd.ZstdDecompressor().decompress,
+}
+CODINGS = pytest.mark.parametrize("name", DECOMPRESSORS)
+FORMATS = pytest.mark.parametrize("format", ["json", "csv", "ndjson"])
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "expected"),
+    [
+        ("", None),
+        ("gzip", "gzip"),
+        ("GZip", "gzip"),
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("gzip, deflate, br", "br"),
+        ("br;q=0.9, gzip;q=1.0", "gzip"),
+        ("gzip;q=0.2, br;q=0.4, zstd;q=0.3", "br"),
+        ("gzip;q=0", None),
+        ("*", "zstd"),
+        ("*;q=0", None),
+        ("gzip, *;q=0", "gzip"),
+        ("zstd;q=0, *", "br"),
+        ("identity", None),
+        ("identity, gzip", "gzip"),
+        ("identity;q=1, gzip;q=0.5", None),
+        ("identity;q=0.5, gzip;q=1", "gzip"),
+        ("gzip;q=0.5", "gzip"),
+        ("deflate, compress", None),
+        ("gzip;q=x", None),
+        ("\x00,;=", None),
+    ],
+)
+def test_what_the_client_likes_best(accept_encoding: str, expected: str | None) -> None:
+    assert coding.accepted(accept_encoding) == expected
+
+
+def negotiated(
+    response: StreamResponse, accept_encoding: str | None = None, method: str = "GET"
+) -> StreamResponse:
+    request = Headers({} if accept_encoding is None else {"Accept-Encoding": accept_encoding})
+    response.status = response.negotiate(method, request, response.status, response.headers)
+    return response
+
+
+@CODINGS
+@FORMATS
+@pytest.mark.parametrize("count", [0, 1, 1000])
+def test_the_same_bytes_compressed(
+    combination: Combination, name: str, format: Any, count: int
+) -> None:
+    def export() -> StreamResponse:
+        return StreamingService.export("e", combination.source(ROWS[:count]), format)
+
+    plain = combination.reader.open(export()).rest()
+    response = negotiated(export(), name)
+    assert response.headers["Content-Encoding"] == name
+    assert response.headers["Vary"] == "Accept-Encoding"
+    compressed = combination.reader.open(response).rest()
+    decompressor: Any = {
+        "gzip": zlib.decompressobj(wbits=31),
+        "br": brotli.Decompressor(),
+        "zstd": zstd.ZstdDecompressor(),
+    }[name]
+    decompress = decompressor.process if name == "br" else decompressor.decompress
+    assert decompress(compressed) == plain
+    assert decompressor.is_finished() if name == "br" else decompressor.eof
+    if count > 1:
+        assert len(compressed) < len(plain) / 2
+
+
+@CODINGS
+@FORMATS
+def test_each_row_can_be_read_when_it_is_ready(name: str, format: Any) -> None:
+    goes_on = [Event() for _ in range(3)]
+
+    def rows() -> Any:
+        for n, event in enumerate(goes_on):
+            yield {"text": f"row {n}"}
+            assert event.wait(WAIT)
+
+    chunks = iter(negotiated(StreamingService.export("e", rows(), format), name))
+    decompress, text = DECOMPRESSORS[name](), b""
+    for n, event in enumerate(goes_on):
+        while f"row {n}".encode() not in text:
+            text += decompress(next(chunks))
+        assert f"row {n + 1}".encode() not in text
+        event.set()
+    assert [*chunks]
+
+
+@CODINGS
+@FORMATS
+def test_what_comes_before_a_failure_can_be_read_and_is_not_whole(name: str, format: Any) -> None:
+    def rows() -> Any:
+        yield from ROWS[:10]
+        raise LookupError("row 10")
+
+    decompress, text = DECOMPRESSORS[name](), b""
+    with pytest.raises(LookupError, match="row 10"):
+        for chunk in negotiated(StreamingService.export("e", rows(), format), name):
+            text += decompress(chunk)
+    assert b"row 9" in text
+    assert not text.rstrip().endswith(b"]")
+
+
+@CODINGS
+@FORMATS
+def test_a_row_that_fails_first_fails_before_the_first_byte(name: str, format: Any) -> None:
+    response = negotiated(StreamingService.export("e", [{"n": object()}], format), name)
+    with pytest.raises(TypeError, match="cannot be encoded"):
+        next(iter(response))
+
+
+def test_head_has_the_headers_of_get() -> None:
+    response = negotiated(StreamingService.export("e", ROWS, "csv"), "gzip", "HEAD")
+    assert response.is_bodiless
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert response.headers["Vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("accept_encoding", [None, "", "identity", "gzip;q=0"])
+def test_a_client_that_wants_none_gets_none(accept_encoding: str | None) -> None:
+    response = negotiated(StreamingService.export("e", ROWS[:1], "ndjson"), accept_encoding)
+    assert "Content-Encoding" not in response.headers
+    assert response.headers["Vary"] == "Accept-Encoding"
+    assert b"".join(response) == b'{"n":0,"text":"row 0"}\n'
+
+
+def test_an_encoded_body_is_left_alone() -> None:
+    response = StreamingService.export("e", ROWS[:1], "ndjson")
+    response.headers["Content-Encoding"] = "aes128gcm"
+    assert negotiated(response, "gzip").headers["Content-Encoding"] == "aes128gcm"
+    assert "Vary" not in response.headers
+    assert b"".join(response) == b'{"n":0,"text":"row 0"}\n'
+
+
+def test_what_the_response_varies_with_already_stays() -> None:
+    response = StreamingService.export("e", [], "csv")
+    response.headers["Vary"] = "Cookie"
+    assert negotiated(response, "gzip").headers.getlist("Vary") == ["Cookie, Accept-Encoding"]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        lambda: StreamingService.sse("s", ["a"]),
+        lambda: StreamingService.download([b"a"], filename="a.txt"),
+        lambda: StreamingService.download(b"a", filename="a.txt"),
+    ],
+    ids=["sse", "download", "download-bytes"],
+)
+def test_events_and_downloads_never_are(response: Callable[[], StreamResponse]) -> None:
+    headers = negotiated(response(), "gzip, br, zstd").headers
+    assert "Content-Encoding" not in headers
+    assert "Vary" not in headers
+
+
+def test_an_export_with_another_status_is_compressed_as_well() -> None:
+    response = StreamingService.export("e", ROWS, "csv")
+    response.status = 201
+    assert negotiated(response, "gzip").headers["Content-Encoding"] == "gzip"
+    assert response.status == 201
+
+
+def test_what_is_counted_is_what_was_sent(registry: CollectorRegistry) -> None:
+    sent = b"".join(negotiated(StreamingService.export("e", ROWS, "csv"), "gzip"))
+    labels = {"kind": "export", "stream": "e", "tenant": "system"}
+    assert registry.get_sample_value("stream_bytes_total", labels) == len(sent)
+    assert registry.get_sample_value("stream_elements_total", labels) == len(ROWS)
+
+
+def test_repaired_rows_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", "streamkit"):
+        b"".join(negotiated(StreamingService.export("e", ["\ud800"], "ndjson"), "gzip"))
+    assert "1 with lone surrogates" in caplog.text
+
+
+def test_without_their_libraries_there_is_gzip(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib
+    import sys
+
+    for module in ("compression.zstd", "backports.zstd", "brotli"):
+        monkeypatch.setitem(sys.modules, module, None)
+    try:
+        bare = importlib.reload(coding)
+        assert bare.accepted("gzip, br, zstd") == "gzip"
+    finally:
+        monkeypatch.undo()
+        importlib.reload(coding)
+    assert streamkit.coding.accepted("gzip, br, zstd") == "zstd"

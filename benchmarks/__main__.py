@@ -1,9 +1,9 @@
-"""All benchmarks: ``python -m benchmarks``. Prints tables; takes some eight minutes."""
+"""All benchmarks: ``python -m benchmarks``. Prints tables; takes some nine minutes."""
 
 import os
 import platform
 
-from . import exports, pipeline, ways
+from . import exports, files, pipeline, ways
 from .measure import ROUNDS
 
 if __name__ == "__main__":
@@ -14,3 +14,4 @@ if __name__ == "__main__":
     pipeline.main()
     ways.main()
     exports.main()
+    files.main()

@@ -3,6 +3,7 @@
 import mimetypes
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -87,6 +88,7 @@ def _check_str(value: object) -> None:
         raise TypeError(f"filename must be a str, got {type(value).__name__}")
 
 
+@lru_cache
 def _safe_name(filename: str) -> str:
     """What is left of a name when it can do no harm; it may be empty."""
     name = re.split(r"[/\\]", filename)[-1]
@@ -108,6 +110,7 @@ def _visible(character: str) -> str:
     return "" if category in _INVISIBLE_CATEGORIES and character not in _JOINERS else character
 
 
+@lru_cache
 def _plain(name: str) -> str:
     """The nearest name in ASCII."""
     if name.isascii():

@@ -127,6 +127,11 @@ class Pipeline:
         self.encoder = encoder
 
     @property
+    def is_quick(self) -> bool:
+        """Whether the source waits for nobody."""
+        return self._source.is_quick
+
+    @property
     def is_async(self) -> bool:
         """Whether the source can only be read asynchronously."""
         return self._source.reads_async(on_loop=False)
@@ -185,12 +190,8 @@ class Pipeline:
             follower.get()(self)
             return signal
 
-    @property
-    def _runs_inline(self) -> bool:
-        return self._source.inline or self._source.is_quick
-
     def _connect_thread(self) -> ThreadSignal | InlinePump:
-        if self._runs_inline:
+        if self._source.inline or self.is_quick:
             pump = InlinePump(self._source, self.kind, self.context, self._pump_leaves)
             self._pump, self.buffer = pump, pump.buffer
             return pump

@@ -28,13 +28,16 @@ class Resource(ABC):
 
     size: int
     """In bytes."""
-    etag: str | None = None
-    """Without its quotes."""
     last_modified: datetime | None = None
     is_async: bool = False
     """Whether ``read`` returns an async iterable."""
     is_quick: bool = False
     """Whether reading and closing it waits for nobody, and takes no thread."""
+
+    @property
+    def etag(self) -> str | None:
+        """A strong entity tag, without its quotes."""
+        return None
 
     @abstractmethod
     def read(self, start: int, stop: int) -> Iterable[bytes] | AsyncIterable[bytes]:
@@ -58,7 +61,7 @@ class MemoryResource(Resource):
         self.size = len(self._data)
 
     @property
-    def etag(self) -> str:  # type: ignore[override]
+    def etag(self) -> str:
         return generate_etag(self._data)
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
@@ -84,12 +87,15 @@ class FileResource(Resource):
         """Without a buffer, as a server that sends it by itself goes by its descriptor."""
         self._path = path
         self._close = file.close
-        status = os.fstat(self.file.fileno())
-        self.size = max(0, status.st_size - self._begin)
-        self.etag = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
-        if self._begin:
-            self.etag += f"-{self._begin:x}"
-        self.last_modified = datetime.fromtimestamp(int(status.st_mtime), UTC)
+        self._status = os.fstat(self.file.fileno())
+        self.size = max(0, self._status.st_size - self._begin)
+        self.last_modified = datetime.fromtimestamp(int(self._status.st_mtime), UTC)
+
+    @property
+    def etag(self) -> str:
+        status = self._status
+        etag = f"{status.st_size:x}-{status.st_mtime_ns:x}-{status.st_ino:x}"
+        return f"{etag}-{self._begin:x}" if self._begin else etag
 
     @property
     def is_whole(self) -> bool:
@@ -101,7 +107,7 @@ class FileResource(Resource):
         """The path that was opened, if one was given and the same file is still there."""
         if self._path is not None:
             with suppress(OSError):
-                if os.path.samestat(os.stat(self._path), os.fstat(self.file.fileno())):
+                if os.path.samestat(os.stat(self._path), self._status):
                     return self._path
         return None
 

@@ -65,6 +65,11 @@ class StreamResponse:
         return self._pipeline.kind.live
 
     @property
+    def is_quick(self) -> bool:
+        """Whether its source waits for nobody, and runs no code but the kit's: a file, or bytes."""
+        return self._pipeline.is_quick
+
+    @property
     def is_async(self) -> bool:
         """Whether the source can only be read asynchronously; it is streamed everywhere."""
         return self._pipeline.is_async

@@ -13,7 +13,8 @@ class ServerFile:
     """A binary file, read-only, that is counted and closed as the stream in whose place it is.
 
     It is of the size that was declared, whatever becomes of the file. How far it was read, or its
-    position was set, says on ``close`` how much was sent.
+    position was set, says on ``close`` how much was sent. Of a server that asked for no more than
+    the descriptor, it is taken that all was.
     """
 
     def __init__(self, resource: FileResource, pipeline: Pipeline) -> None:
@@ -24,8 +25,10 @@ class ServerFile:
         self._size = resource.size
         self._pipeline = pipeline
         self._furthest = 0
+        self._is_shared = False
 
     def fileno(self) -> int:
+        self._is_shared = True
         return self._file.fileno()
 
     def read(self, size: int = -1) -> bytes:
@@ -60,10 +63,14 @@ class ServerFile:
         """
         if self._pipeline.over:
             return
-        sent = min(self._size, max(self._furthest, self.tell()))
+        size = os.fstat(self._file.fileno()).st_size
+        sent = max(self._furthest, self.tell())
+        if not sent and self._is_shared:
+            sent = size
+        sent = min(self._size, sent)
         if sent == self._size:
             self._pipeline.server_sent(sent, "completed")
-        elif sent < os.fstat(self.fileno()).st_size:
+        elif sent < size:
             self._pipeline.server_sent(sent, "disconnected")
         else:
             error = self._mismatch(sent)

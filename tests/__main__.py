@@ -13,7 +13,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = ("3.11", "3.12", "3.13")
-PROGRAMS = {"chromium": "chromium", "chromedriver": "chromium-driver", "curl": "curl"}
+PROGRAMS = {
+    "aria2c": "aria2",
+    "chromium": "chromium",
+    "chromedriver": "chromium-driver",
+    "curl": "curl",
+    "wget": "wget",
+}
 POSTGRESQL = Path("/usr/lib/postgresql")
 
 

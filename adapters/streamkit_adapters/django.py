@@ -93,6 +93,7 @@ class StreamingResponse(StreamingHttpResponse):
     _resource_closers: list[Callable[[], object]]
     """Django's own."""
     block_size = wsgi.BLOCK_BYTES
+    _content: Any
 
     def __init__(self, response: StreamResponse) -> None:
         self.stream = response

@@ -159,7 +159,7 @@ def _keep_contexts(stream: StreamResponse) -> Callable[[], None]:
             being_handled.pop()
             leave()
 
-    if not stream.context.run(flask.has_request_context):
+    if stream.is_quick or not stream.context.run(flask.has_request_context):
         return lambda: None
     stream.context.run(keep)
     stream.call_on_close(leave)

@@ -1,0 +1,492 @@
+"""What may be downloaded, what is told of it, and what comes when it is not as it was said."""
+
+import gzip
+import io
+import os
+import tarfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import NamedTemporaryFile, SpooledTemporaryFile
+from typing import Any
+
+import pytest
+from asgi_client import get
+from downloads.clients import ask_wsgi
+from prometheus_client import CollectorRegistry
+from werkzeug.datastructures import Headers
+from werkzeug.http import http_date
+
+from streamkit import SizeMismatch, StreamingService
+from streamkit_adapters import asgi, wsgi
+
+DATA = os.urandom(200_000)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "data"
+    path.write_bytes(DATA)
+    return path
+
+
+def download(source: Any, **options: Any) -> Any:
+    return StreamingService.download(source, filename="data.bin", **options)
+
+
+def read(source: Any, **options: Any) -> bytes:
+    return b"".join(download(source, **options))
+
+
+def ask(source: Any, *, sends_files: bool = False, **options: Any) -> Any:
+    headers = Headers({k.replace("_", "-"): v for k, v in options.pop("headers", {}).items()})
+    app = wsgi.StreamingService.download(source, filename="data.bin", **options)
+    return ask_wsgi(app, "GET", headers, sends_files=sends_files)
+
+
+def pieces(start: int, stop: int) -> Iterator[bytes]:
+    yield DATA[start:stop]
+
+
+async def async_pieces(start: int, stop: int) -> AsyncIterator[bytes]:
+    yield DATA[start:stop]
+
+
+async def coroutine(start: int, stop: int) -> bytes:
+    return DATA[start:stop]
+
+
+class TestErrorsAtTheCall:
+    def test_a_path_where_there_is_no_file_to_read(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match="source must be a file that can be read"):
+            download(tmp_path / "missing")
+        with pytest.raises(IsADirectoryError, match="source must be .*: it is a directory"):
+            download(tmp_path)
+        with pytest.raises(NotADirectoryError):
+            download("/dev/null/data")
+
+    def test_an_unreadable_file(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As one is to anybody but root."""
+
+        def refuse(path: str) -> Any:
+            raise PermissionError(13, "Permission denied", path)
+
+        monkeypatch.setattr(io, "FileIO", refuse)
+        with pytest.raises(PermissionError, match="can be read: Permission denied"):
+            download(path)
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(ValueError, match="source must be the path of a regular file"):
+            download(tmp_path / "pipe")
+
+    def test_files_that_give_no_bytes(self, path: Path) -> None:
+        with path.open() as file, pytest.raises(TypeError, match="source must be a binary file"):
+            download(file)
+        with (
+            NamedTemporaryFile("w+") as temporary,
+            pytest.raises(TypeError, match="source must be a binary file"),
+        ):
+            download(temporary)
+        for mode in ("wb", "ab"):
+            with path.open(mode) as writer, pytest.raises(ValueError, match="open for reading"):
+                download(writer)
+            with io.FileIO(path, mode[:1]) as raw, pytest.raises(ValueError, match="for reading"):
+                download(raw)
+        with path.open("rb") as closed:
+            pass
+        with pytest.raises(ValueError, match="closed file"):
+            download(closed)
+
+    @pytest.mark.parametrize(
+        ("source", "size", "error"),
+        [
+            (pieces, None, "size, in bytes, must be given with a source that is a function"),
+            (lambda: None, 1, "got a function: call it"),
+            (lambda start: None, 1, "be a function of two offsets"),
+            (lambda start, stop, more: None, 1, "be a function of two offsets"),
+            (coroutine, 1, "got the coroutine function"),
+            (None, None, "source must be an iterable"),
+            (DATA, len(DATA) + 1, "size must be that of source, 200000, got 200001"),
+            (io.BytesIO(DATA), 1, "size must be that of source, 200000, got 1"),
+        ],
+    )
+    def test_other_sources(self, source: Any, size: int | None, error: str) -> None:
+        with pytest.raises((TypeError, ValueError), match=error):
+            download(source, size=size)
+
+    @pytest.mark.parametrize("etag", ["", 'a"b', "a b", "é", '"a', 'w/"a"', "a\r\n"])
+    def test_entity_tags(self, etag: str) -> None:
+        with pytest.raises(ValueError, match="etag must be"):
+            download(b"", etag=etag)
+
+
+class TestSources:
+    @pytest.mark.parametrize("mode", ["rb", "r+b"])
+    @pytest.mark.parametrize("buffering", [0, -1])
+    def test_an_open_file_goes_from_where_it_stands(
+        self, path: Path, mode: Any, buffering: int
+    ) -> None:
+        for offset in (0, 5, len(DATA), len(DATA) + 5):
+            file: Any = path.open(mode, buffering=buffering)
+            file.seek(offset)
+            response = download(file)
+            assert response.headers["Content-Length"] == str(len(DATA[offset:]))
+            assert b"".join(response) == DATA[offset:]
+            assert file.closed
+
+    def test_what_was_written_and_not_yet_flushed(self) -> None:
+        with NamedTemporaryFile() as file:
+            file.write(DATA)
+            file.seek(0)
+            assert read(file) == DATA
+        with NamedTemporaryFile() as file:
+            file.write(DATA)
+            assert read(file) == b""
+
+    def test_buffers_around_something_else_than_a_file(self, tmp_path: Path) -> None:
+        """Whose descriptor tells nothing of them."""
+        compressed, archive = tmp_path / "data.gz", tmp_path / "data.tar"
+        compressed.write_bytes(gzip.compress(DATA))
+        with gzip.open(compressed) as file, gzip.open(compressed) as raw:
+            assert read(file) == DATA
+            assert read(io.BufferedReader(raw)) == DATA
+        with tarfile.open(archive, "w") as tar:
+            tar.add(compressed, "member")
+        with tarfile.open(archive) as tar:
+            assert read(tar.extractfile("member")) == compressed.read_bytes()
+
+    def test_a_spooled_file(self) -> None:
+        with SpooledTemporaryFile() as file:
+            file.write(DATA)
+            file.seek(0)
+            assert read(file) == DATA
+            assert file.closed
+
+    def test_bytes_are_those_of_the_call(self) -> None:
+        data, memory = bytearray(b"before"), io.BytesIO(b"before")
+        responses = download(data), download(memory)
+        data[:] = b"after!"
+        memory.write(b"after!")
+        assert [b"".join(response) for response in responses] == [b"before", b"before"]
+        assert memory.closed
+
+    def test_strided_memory(self) -> None:
+        assert read(memoryview(DATA)[::2]) == DATA[::2]
+
+    def test_a_relative_path_goes_to_the_server_as_an_absolute_one(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(path.parent)
+        assert sent_path(Path(path.name)) == str(path)
+
+    def test_a_function_is_not_asked_for_the_bytes_of_nothing(self) -> None:
+        assert read(lambda start, stop: 1 / 0, size=0) == b""
+
+    @pytest.mark.parametrize("pieces", [pieces(0, 10), None, 5])
+    def test_a_function_that_returns_no_iterable(self, pieces: Any) -> None:
+        expected = b"" if pieces is None or pieces == 5 else DATA[:10]
+        if expected:
+            assert read(lambda start, stop: pieces, size=10) == expected
+        else:
+            with pytest.raises(TypeError, match="source must return an iterable of bytes"):
+                read(lambda start, stop: pieces, size=10)
+
+    def test_a_function_that_returns_what_is_read_asynchronously(self) -> None:
+        with pytest.raises(TypeError, match="or be an async generator function, and returned"):
+            read(lambda start, stop: async_pieces(start, stop), size=10)
+
+
+class TestValidators:
+    def test_a_file_has_a_strong_entity_tag(self, path: Path) -> None:
+        etag = download(path).headers["ETag"]
+        assert etag.startswith('"')
+        assert download(path).headers["ETag"] == etag
+        assert download(path.open("rb")).headers["ETag"] == etag
+        changes: list[Callable[[], object]] = [
+            lambda: os.utime(path, ns=(0, path.stat().st_mtime_ns + 1)),
+            lambda: _append(path),
+            lambda: _replace(path),
+        ]
+        seen = {etag}
+        for change in changes:
+            change()
+            assert download(path).headers["ETag"] not in seen
+            seen.add(download(path).headers["ETag"])
+        file = path.open("rb")
+        file.seek(1)
+        assert download(file).headers["ETag"] not in seen
+
+    def test_a_file_has_the_time_of_its_modification(self, path: Path) -> None:
+        os.utime(path, (1, 1_600_000_000.9))
+        assert download(path).headers["Last-Modified"] == http_date(1_600_000_000)
+
+    def test_bytes_have_an_entity_tag_of_their_content_and_no_time(self) -> None:
+        headers = download(DATA).headers
+        assert headers["ETag"] == download(io.BytesIO(DATA)).headers["ETag"]
+        assert headers["ETag"] != download(DATA[1:]).headers["ETag"]
+        assert "Last-Modified" not in headers
+
+    def test_what_has_none_goes_without(self) -> None:
+        headers = download(pieces, size=len(DATA)).headers
+        assert not {"ETag", "Last-Modified"} & {*headers.keys()}
+        assert headers["Accept-Ranges"] == "bytes"
+
+    @pytest.mark.parametrize(
+        ("etag", "sent"), [("v1", '"v1"'), ('"v1"', '"v1"'), ('W/"v1"', 'W/"v1"'), ('""', '""')]
+    )
+    def test_an_entity_tag_of_the_users(self, etag: str, sent: str, path: Path) -> None:
+        assert download(path, etag=etag).headers["ETag"] == sent
+        assert download(iter(()), etag=etag).headers["ETag"] == sent
+
+    @pytest.mark.parametrize(
+        "time",
+        [
+            datetime(2020, 1, 2, 3, 4, 5, 999_999),
+            datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC),
+            datetime.fromisoformat("2020-01-02T05:04:05+02:00"),
+        ],
+    )
+    def test_a_time_of_the_users(self, time: datetime, path: Path) -> None:
+        response = download(path, last_modified=time)
+        assert response.headers["Last-Modified"] == "Thu, 02 Jan 2020 03:04:05 GMT"
+
+    def test_no_time_is_in_the_future(self, path: Path) -> None:
+        """Says RFC 9110, section 8.8.2.1."""
+        os.utime(path, (1, 9_999_999_999))
+        now = datetime.now(UTC)
+        for response in (download(path), download(b"", last_modified=now + timedelta(days=1))):
+            sent = response.headers["Last-Modified"]
+            assert http_date(now) <= sent or sent == http_date(datetime.now(UTC))
+            response.close()
+
+    def test_a_range_of_a_version_that_is_not_known_for_sure(self) -> None:
+        """It has a weak tag, or a time at which there may have been two versions."""
+        partial = {"Range": "bytes=0-9"}
+        answer = ask(DATA, etag='W/"v1"', headers=partial | {"If-Range": 'W/"v1"'})
+        assert answer.status == 200
+        now = datetime.now(UTC)
+        answer = ask(DATA, last_modified=now, headers=partial | {"If-Range": http_date(now)})
+        assert answer.status == 200
+
+    def test_validators_that_were_set_afterwards_count(self) -> None:
+        app = wsgi.StreamingService.download(DATA, filename="data.bin")
+        app.headers["ETag"] = '"mine"'
+        headers = Headers({"If-None-Match": '"mine"'})
+        assert ask_wsgi(app, "GET", headers, sends_files=False).status == 304
+
+    def test_a_status_of_the_users_is_left_alone(self) -> None:
+        app = wsgi.StreamingService.download(DATA, filename="data.bin")
+        app.status = 203
+        headers = Headers({"Range": "bytes=0-9", "If-None-Match": "*"})
+        answer = ask_wsgi(app, "GET", headers, sends_files=False)
+        assert (answer.status, answer.body) == (203, DATA)
+
+
+def _append(path: Path) -> None:
+    status = path.stat()
+    with path.open("ab") as file:
+        file.write(b"more")
+    os.utime(path, ns=(0, status.st_mtime_ns))
+
+
+def _replace(path: Path) -> None:
+    status = path.stat()
+    data = path.read_bytes()
+    path.rename(path.with_name("old"))
+    path.write_bytes(data)
+    os.utime(path, ns=(0, status.st_mtime_ns))
+
+
+def sent_path(source: Any, between: Callable[[], object] = lambda: None) -> str | None:
+    """The path that a server is given to send by itself."""
+    app = asgi.StreamingService.download(source, filename="data.bin")
+    between()
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope | {"extensions": {"http.response.pathsend": {}}}, receive, send)
+
+    client = get(wrapped)
+    assert client.body == b"" or client.body == DATA
+    paths: list[str] = [event["path"] for event in client.sent if "path" in event]
+    return paths[0] if paths else None
+
+
+class TestPathSend:
+    def test_a_file_that_was_replaced_or_removed_meanwhile(self, path: Path) -> None:
+        """Is read as it was, by what had been opened: its head is of that version."""
+        assert sent_path(path) == str(path)
+        assert sent_path(path, lambda: _replace(path)) is None
+        assert sent_path(path, path.unlink) is None
+
+
+def shrink(path: Path) -> None:
+    os.truncate(path, len(DATA) - 1)
+
+
+def empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+class TestSizes:
+    """A body is broken off by what is raised after its last chunk, and never looks complete."""
+
+    @pytest.mark.parametrize("change", [shrink, empty])
+    @pytest.mark.parametrize("headers", [{}, {"Range": "bytes=5-"}, {"Range": "bytes=-9,0-9"}])
+    @pytest.mark.parametrize("sends_files", [False, True])
+    def test_a_file_that_shrinks(
+        self,
+        path: Path,
+        change: Callable[[Path], None],
+        headers: dict[str, str],
+        sends_files: bool,
+        registry: CollectorRegistry,
+    ) -> None:
+        app = wsgi.StreamingService.download(path, filename="data.bin")
+        change(path)
+        with pytest.raises(SizeMismatch, match="bytes were to come, .*ended"):
+            ask_wsgi(app, "GET", Headers(headers), sends_files=sends_files)
+        assert outcomes(registry) == {"failed": 1}
+
+    @pytest.mark.parametrize("sends_files", [False, True])
+    def test_a_file_that_grows_is_sent_as_it_was(
+        self, path: Path, sends_files: bool, registry: CollectorRegistry
+    ) -> None:
+        app = wsgi.StreamingService.download(path, filename="data.bin")
+        grow(path)
+        answer = ask_wsgi(app, "GET", Headers(), sends_files=sends_files)
+        assert answer.body == DATA
+        assert outcomes(registry) == {"completed": 1}
+
+    @pytest.mark.parametrize("headers", [{}, {"Range": "bytes=5-"}, {"Range": "bytes=-9,0-9"}])
+    @pytest.mark.parametrize("change", [-1, 1])
+    @pytest.mark.parametrize("is_async", [False, True])
+    def test_a_function_that_yields_less_or_more(
+        self, headers: dict[str, str], change: int, is_async: bool
+    ) -> None:
+        def wrong(start: int, stop: int) -> Iterator[bytes]:
+            return pieces(start, stop + change)
+
+        async def async_wrong(start: int, stop: int) -> AsyncIterator[bytes]:
+            yield DATA[start : stop + change]
+
+        # Not all of it: there are to be more bytes.
+        app = wsgi.StreamingService.download(
+            async_wrong if is_async else wrong, filename="data.bin", size=len(DATA) - 1
+        )
+        with pytest.raises(SizeMismatch, match="bytes were to come"):
+            ask_wsgi(app, "GET", Headers(headers), sends_files=False)
+
+    @pytest.mark.parametrize("element", ["text", 5, None])
+    def test_a_function_that_yields_no_bytes(self, element: Any) -> None:
+        with pytest.raises(TypeError, match="source must yield bytes-like objects, got"):
+            read(lambda start, stop: [element], size=4)
+
+    def test_a_function_that_fails(self) -> None:
+        def fail(start: int, stop: int) -> Iterator[bytes]:
+            yield DATA[start : start + 1]
+            raise ConnectionResetError("the store is gone")
+
+        with pytest.raises(ConnectionResetError, match="the store is gone"):
+            read(fail, size=2)
+
+
+def outcomes(registry: CollectorRegistry) -> dict[str, float]:
+    return {
+        sample.labels["outcome"]: sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == "stream_closed_total" and sample.value
+    }
+
+
+def served_file(path: Path) -> Any:
+    response = download(path)
+    response.negotiate("GET", Headers(), 200, response.headers)
+    return response.server_file()
+
+
+class TestServerFile:
+    """What a server is given to send by itself, which may do so by various means."""
+
+    def sent(self, registry: CollectorRegistry) -> float:
+        labels = {"kind": "download", "stream": "download", "tenant": "system"}
+        return registry.get_sample_value("stream_bytes_total", labels) or 0
+
+    def test_by_reading(self, path: Path, registry: CollectorRegistry) -> None:
+        """As wsgiref does."""
+        served = served_file(path)
+        assert b"".join(iter(lambda: served.read(1000), b"")) == DATA
+        served.close()
+        assert (self.sent(registry), outcomes(registry)) == (len(DATA), {"completed": 1})
+
+    def test_by_its_descriptor(self, path: Path, registry: CollectorRegistry) -> None:
+        """As gunicorn does, which goes back to its beginning."""
+        served = served_file(path)
+        assert os.pread(served.fileno(), len(DATA), 0) == DATA
+        served.seek(len(DATA))
+        os.lseek(served.fileno(), 0, os.SEEK_SET)
+        served.close()
+        assert (self.sent(registry), outcomes(registry)) == (len(DATA), {"completed": 1})
+
+    @pytest.mark.parametrize("change", [grow, shrink])
+    def test_by_its_descriptor_alone(
+        self, path: Path, change: Callable[[Path], None], registry: CollectorRegistry
+    ) -> None:
+        """As uWSGI does, which does not tell how far it came."""
+        served = served_file(path)
+        assert os.pread(served.fileno(), len(DATA), 0) == DATA
+        change(path)
+        if change is grow:
+            served.close()
+            assert (self.sent(registry), outcomes(registry)) == (len(DATA), {"completed": 1})
+        else:
+            with pytest.raises(SizeMismatch, match="the file ended after 199999"):
+                served.close()
+            assert outcomes(registry) == {"failed": 1}
+
+    def test_by_looking_at_its_size_first(self, path: Path, registry: CollectorRegistry) -> None:
+        """As waitress does, which would send what there is as if that were all."""
+        served = served_file(path)
+        os.truncate(path, 1000)
+        served.seek(0, os.SEEK_END)
+        assert served.tell() == len(DATA)
+        served.seek(0)
+        assert served.read(2000) == DATA[:1000]
+        with pytest.raises(SizeMismatch, match="200000 bytes were to come, but the file ended"):
+            served.read(1000)
+        with pytest.raises(SizeMismatch, match="200000 bytes were to come, but the file ended"):
+            served.close()
+        assert (self.sent(registry), outcomes(registry)) == (1000, {"failed": 1})
+
+    def test_by_half(self, path: Path, registry: CollectorRegistry) -> None:
+        """As to a client that leaves."""
+        served = served_file(path)
+        served.read(1000)
+        served.close()
+        assert (self.sent(registry), outcomes(registry)) == (1000, {"disconnected": 1})
+
+    def test_not_at_all(self, path: Path, registry: CollectorRegistry) -> None:
+        """Where a server lets go of it without closing it."""
+        served = served_file(path)
+        del served
+        assert outcomes(registry) == {"disconnected": 1}
+
+    def test_it_is_closed_once(self, path: Path) -> None:
+        closes: list[Any] = []
+
+        class File(io.FileIO):
+            def close(self) -> None:
+                if not self.closed:
+                    closes.append(self)
+                super().close()
+
+        answer = ask(File(path), sends_files=True)
+        assert answer.sent_by_server
+        assert answer.body == DATA
+        assert len(closes) == 1

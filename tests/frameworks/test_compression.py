@@ -33,7 +33,7 @@ def ask_starlette(*middleware: Any, **headers: str) -> tuple[Headers, bytes]:
     app = Starlette(routes=[Route("/", view)])
     for added in middleware:
         app.add_middleware(added)
-    client = asgi_client.get(app, **headers)
+    client = asgi_client.get(app, "/", b"", **headers)
     return client.headers, client.body
 
 

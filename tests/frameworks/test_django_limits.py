@@ -1,0 +1,89 @@
+"""What is let in, and what a live stream is told and tells, in both of Django's handlers."""
+
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from itertools import repeat
+from typing import Any
+
+import pytest
+from combinations import value, wait_until
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest
+from django.test import override_settings
+from frameworks.django_site.clients import ASGIClient, WSGIClient
+from frameworks.django_site.urls import site
+from limits.suite import AsyncSuite, Suite, View
+from prometheus_client import CollectorRegistry
+
+import streamkit
+from streamkit import process
+from streamkit_adapters.django import StreamingService
+
+STREAMKIT = "streamkit_adapters.django.StreamkitMiddleware"
+
+
+@contextmanager
+def serve(handler: type[Any], view: View, max_streams: int | None) -> Iterator[Callable[..., Any]]:
+    options = {} if max_streams is None else {"MAX_STREAMS": max_streams}
+    with (
+        site(lambda request: view(StreamingService), STREAMKIT),
+        override_settings(STREAMKIT=options),
+    ):
+        yield handler()
+
+
+class TestWSGI(Suite):
+    is_async = False
+
+    def serve(self, view: View, *, max_streams: int | None = None) -> Any:
+        return serve(WSGIHandler, view, max_streams)
+
+
+class TestASGI(AsyncSuite):
+    def serve(self, view: View, *, max_streams: int | None = None) -> Any:
+        return serve(ASGIHandler, view, max_streams)
+
+
+def sync_around(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """A middleware that has a look at what is streamed, whatever the protocol."""
+
+    def middleware(request: HttpRequest) -> Any:
+        response = get_response(request)
+        response.streaming_content = (chunk for chunk in response.streaming_content)
+        return response
+
+    return middleware
+
+
+def async_around(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    async def around(content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in content:
+            yield chunk
+
+    def middleware(request: HttpRequest) -> Any:
+        response = get_response(request)
+        response.streaming_content = around(response.streaming_content)
+        return response
+
+    return middleware
+
+
+@pytest.mark.parametrize("client_class", [WSGIClient, ASGIClient])
+@pytest.mark.parametrize("middleware", [sync_around, async_around])
+def test_a_stream_that_other_middleware_reads_ends_in_good_order(
+    client_class: Any, middleware: Callable[..., Any], registry: CollectorRegistry
+) -> None:
+    view: Any = lambda request: StreamingService.sse("s", repeat("event"))  # noqa: E731
+    try:
+        with site(view, STREAMKIT, f"{__name__}.{middleware.__name__}"):
+            client = client_class()
+            client.until(lambda body: b"event" in body)
+            streamkit.shutdown()
+            body = client.rest()
+    finally:
+        process._forget()
+    assert re.search(rb"retry: \d+\n\n\Z", body)
+    wait_until(lambda: value(registry, "stream_closed_total", outcome="drained") == 1)
+    assert value(registry, "stream_closed_total") == 1

@@ -1,0 +1,262 @@
+"""What is true of a request for a stream in every adapter."""
+
+import asyncio
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from itertools import repeat
+from typing import Any
+
+import asgi_client
+import pytest
+from combinations import WAIT, AsyncSource, SyncSource, value, wait_until
+from downloads.clients import Answer, ask_asgi, ask_wsgi
+from prometheus_client import CollectorRegistry
+from werkzeug.datastructures import Headers
+
+import streamkit
+from streamkit import NothingMore, process
+from streamkit.testing import Client, connect
+
+__all__ = ["AsyncSuite", "Suite", "View"]
+
+View = Callable[[Any], Any]
+"""Makes a response of an adapter's service."""
+
+SOURCES = pytest.mark.parametrize("source_class", [SyncSource, AsyncSource])
+
+
+class Suite(ABC):
+    is_async: bool
+
+    @abstractmethod
+    def serve(
+        self, view: View, *, max_streams: int | None = None
+    ) -> AbstractContextManager[Callable[..., Any]]:
+        """An application whose middleware lets in so many streams of the view at a time."""
+
+    def ask(self, app: Any, method: str = "GET", **headers: str) -> Answer:
+        named = Headers({name.replace("_", "-"): text for name, text in headers.items()})
+        return (ask_asgi if self.is_async else ask_wsgi)(app, method, named, sends_files=False)
+
+    @pytest.fixture
+    def clients(self) -> Iterator[ExitStack]:
+        """Those that are still connected leave at the end."""
+        with ExitStack() as clients:
+            yield clients
+
+    @pytest.fixture
+    def _shut_down(self) -> Iterator[None]:
+        streamkit.shutdown()
+        yield
+        process._forget()
+
+    def connected(self, clients: ExitStack, app: Any) -> Client:
+        client = clients.enter_context(connect(app))
+        assert client.status == 200
+        return client
+
+    @SOURCES
+    def test_one_more_than_are_let_in_is_told_to_come_back(
+        self, source_class: Any, registry: CollectorRegistry, clients: ExitStack
+    ) -> None:
+        release = threading.Event()
+        sources = [source_class(["event", *waits(source_class, release)]) for _ in range(3)]
+        waiting = iter(sources)
+        with self.serve(lambda s: s.sse("s", next(waiting)), max_streams=2) as app:
+            for _ in range(2):
+                self.connected(clients, app)
+            with connect(app) as client:
+                assert_rejected(Answer(client.status, client.headers, client.read()))
+            assert sources[2].closed.wait(WAIT)
+            assert (sources[2].given, sources[2].closes) == (0, 1)
+            assert value(registry, "stream_rejected_total", kind="sse", stream="s") == 1
+            assert value(registry, "stream_active") == 2
+            assert value(registry, "stream_closed_total") == 0
+            release.set()
+
+    def test_one_that_leaves_makes_room(self, clients: ExitStack) -> None:
+        with self.serve(
+            lambda s: s.sse("s", AsyncSource(["event", forever])), max_streams=1
+        ) as app:
+            for _ in range(3):
+                client = self.connected(clients, app)
+                assert self.ask(app).status == 503
+                client.disconnect()
+                client.assert_source_closed()
+
+    def test_so_does_one_that_ends(self) -> None:
+        with self.serve(lambda s: s.export("e", [1, 2], "ndjson"), max_streams=1) as app:
+            for _ in range(3):
+                answer = self.ask(app)
+                assert (answer.status, answer.body) == (200, b"1\n2\n")
+
+    def test_so_does_one_that_is_not_sent(self) -> None:
+        """As there is nothing to send."""
+
+        def view(service: Any) -> Any:
+            return service.sse("s", AsyncSource([NothingMore()]))
+
+        with self.serve(view, max_streams=1) as app:
+            for _ in range(3):
+                assert self.ask(app).status == 204
+
+    def test_what_has_no_body_needs_no_room(self, clients: ExitStack) -> None:
+        views = iter([lambda s: s.sse("s", AsyncSource(["event", forever])), *[tagged] * 3])
+        with self.serve(lambda s: next(views)(s), max_streams=1) as app:
+            self.connected(clients, app)
+            assert self.ask(app, "HEAD").status == 200
+            assert self.ask(app, If_None_Match='"v1"').status == 304
+            answer = self.ask(app)
+            assert_rejected(answer)
+            assert "ETag" not in answer.headers
+            assert "Accept-Ranges" not in answer.headers
+
+    def test_without_a_limit_all_are_let_in(self, clients: ExitStack) -> None:
+        with self.serve(lambda s: s.sse("s", AsyncSource(["event", forever]))) as app:
+            for _ in range(20):
+                self.connected(clients, app)
+
+    @pytest.mark.usefixtures("_shut_down")
+    def test_none_is_let_in_once_the_process_is_shut_down(
+        self, registry: CollectorRegistry
+    ) -> None:
+        source = SyncSource([1])
+        with self.serve(lambda s: s.export("e", source, "csv")) as app:
+            assert_rejected(self.ask(app))
+            assert (source.given, source.closes) == (0, 1)
+            assert value(registry, "stream_rejected_total", kind="export") == 1
+        with self.serve(lambda s: s.sse("s", [1])) as app:
+            assert_rejected(self.ask(app))
+            assert self.ask(app, "HEAD").status == 200
+
+    @SOURCES
+    def test_a_source_that_has_nothing_more(
+        self, source_class: Any, registry: CollectorRegistry
+    ) -> None:
+        source = source_class([NothingMore()])
+        with self.serve(lambda s: s.sse("s", source)) as app:
+            answer = self.ask(app)
+        assert (answer.status, answer.body) == (204, b"")
+        assert "Content-Type" not in answer.headers
+        assert "Content-Length" not in answer.headers
+        assert source.closed.wait(WAIT)
+        assert source.closes == 1
+        wait_until(lambda: value(registry, "stream_closed_total", outcome="completed") == 1)
+
+    @SOURCES
+    def test_a_source_that_has_nothing_more_after_an_event(self, source_class: Any) -> None:
+        source = source_class(["one", NothingMore()])
+        with self.serve(lambda s: s.sse("s", source)) as app:
+            answer = self.ask(app)
+        assert (answer.status, answer.body) == (200, b"data: one\n\n")
+
+    @pytest.mark.parametrize(
+        ("query", "header", "expected"),
+        [
+            ("", None, "None"),
+            ("?lastEventId=41", None, "41"),
+            ("?lastEventId=41", "42", "42"),
+            ("?other=1&lastEventId=gr%C3%B6%C3%9Fe+%E2%98%83", None, "größe ☃"),
+            ("?lastEventId=", None, "None"),
+            ("?lasteventid=41", None, "None"),
+            ("", "42", "42"),
+        ],
+    )
+    def test_the_last_event_that_a_client_saw(
+        self, query: str, header: str | None, expected: str
+    ) -> None:
+        def feed() -> Iterator[str]:
+            yield f"{streamkit.context.get().last_event_id}"
+
+        headers = {} if header is None else {"Last-Event-ID": header}
+        with (
+            self.serve(lambda s: s.sse("s", feed())) as app,
+            connect(app, f"/{query}", headers=headers) as client,
+        ):
+            assert client.event().data == expected
+
+
+class AsyncSuite(Suite):
+    is_async = True
+
+    @pytest.fixture(autouse=True)
+    def _impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("streamkit.pipeline.MAX_STALL", 0.05)
+
+    @SOURCES
+    @pytest.mark.parametrize(
+        "view",
+        [
+            lambda s, source: s.sse("s", source),
+            lambda s, source: s.export("e", source, "ndjson"),
+        ],
+        ids=["sse", "export"],
+    )
+    def test_a_client_that_takes_nothing_is_given_up(
+        self, view: Any, source_class: Any, registry: CollectorRegistry
+    ) -> None:
+        source = source_class(repeat("element"))
+
+        async def send(event: Any) -> None:
+            if event.get("body"):
+                await forever()
+
+        async def main() -> None:
+            client = asgi_client.Client(send)
+            await app(asgi_client.scope(), client.receive, client.send)
+            task = asyncio.current_task()
+            assert task is not None
+            assert not task.cancelling()
+            assert client.status == 200
+            assert client.body == b""
+
+        with self.serve(lambda s: view(s, source)) as app:
+            asgi_client.run(main)
+        assert source.closed.wait(WAIT)
+        assert source.closes == 1
+        wait_until(lambda: value(registry, "stream_closed_total", outcome="disconnected") == 1)
+
+    def test_also_when_its_stream_is_to_end(
+        self, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As the process is shut down: sooner then."""
+        monkeypatch.setattr("streamkit.pipeline.MAX_STALL", 1000.0)
+        monkeypatch.setattr("streamkit.pipeline.CLOSING_PATIENCE", 0.05)
+        source = AsyncSource(["event", forever])
+
+        async def send(event: Any) -> None:
+            if event.get("body"):
+                streamkit.shutdown()
+                await forever()
+
+        async def main() -> None:
+            client = asgi_client.Client(send)
+            await app(asgi_client.scope(), client.receive, client.send)
+
+        with self.serve(lambda s: s.sse("s", source)) as app:
+            asgi_client.run(main)
+        process._forget()
+        assert source.closes == 1
+        wait_until(lambda: value(registry, "stream_closed_total", outcome="disconnected") == 1)
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+def waits(source_class: Any, release: threading.Event) -> list[Any]:
+    """What keeps a source from ending."""
+    return [forever] if source_class is AsyncSource else [lambda: release.wait(WAIT)]
+
+
+def tagged(service: Any) -> Any:
+    return service.download(b"0123456789", filename="digits", etag="v1")
+
+
+def assert_rejected(answer: Answer) -> None:
+    assert (answer.status, answer.body) == (503, b"")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 10
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert "Content-Disposition" not in answer.headers

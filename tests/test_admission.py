@@ -1,0 +1,149 @@
+"""How many streams may be open at a time: the count itself. See ``limits`` for what clients see."""
+
+import gc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from combinations import SyncSource, wait_until
+from prometheus_client import CollectorRegistry
+from werkzeug.datastructures import Headers
+
+from streamkit import StreamingService, StreamResponse, request_context
+from streamkit.admission import Admission
+from streamkit_adapters import asgi, wsgi
+
+
+@pytest.mark.parametrize(
+    ("max_streams", "error", "message"),
+    [
+        (0, ValueError, "max_streams must be at least 1, got 0"),
+        (-1, ValueError, "max_streams must be at least 1, got -1"),
+        (True, TypeError, "max_streams must be an int or None, got bool"),
+        (2.0, TypeError, "max_streams must be an int or None, got float"),
+        ("2", TypeError, "max_streams must be an int or None, got str"),
+    ],
+)
+@pytest.mark.parametrize("middleware", [asgi.StreamkitMiddleware, wsgi.StreamkitMiddleware])
+def test_it_is_refused(
+    middleware: Callable[..., Any], max_streams: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        middleware(lambda *arguments: None, max_streams=max_streams)
+
+
+def test_as_many_enter_as_there_is_room_for() -> None:
+    admission = Admission(2)
+    assert [admission.enter() for _ in range(3)] == [True, True, False]
+    admission.leave()
+    assert [admission.enter() for _ in range(2)] == [True, False]
+
+
+def test_no_thread_comes_in_between() -> None:
+    admission = Admission(10)
+
+    def come_and_go(_: int) -> int:
+        entered = 0
+        for _ in range(1000):
+            if admission.enter():
+                entered += 1
+                admission.leave()
+        return entered
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(come_and_go, range(8))) > 0
+    assert [admission.enter() for _ in range(11)] == [True] * 10 + [False]
+
+
+@pytest.fixture
+def admission() -> Admission:
+    return Admission(1)
+
+
+@pytest.fixture
+def in_request(admission: Admission) -> Iterator[None]:
+    """A request that came through a middleware with room for one stream."""
+    with request_context("GET", Headers(), None, streams=admission):
+        yield
+
+
+def negotiated(source: Any) -> StreamResponse:
+    response = StreamingService.sse("s", source)
+    assert response.negotiate("GET", Headers(), 200, response.headers) == 200
+    return response
+
+
+def give_up(response: StreamResponse) -> None:
+    response.close()
+
+
+def read(response: StreamResponse) -> None:
+    list(response)
+
+
+def fail(response: StreamResponse) -> None:
+    with suppress(ZeroDivisionError):
+        list(response)
+
+
+def leave(response: StreamResponse) -> None:
+    chunks = iter(response)
+    next(chunks)
+    chunks.close()
+
+
+def leave_before_the_first_chunk(response: StreamResponse) -> None:
+    iter(response).close()
+
+
+@pytest.mark.usefixtures("in_request")
+@pytest.mark.parametrize(
+    ("elements", "end"),
+    [
+        (["event"] * 1000, give_up),
+        (["event"], read),
+        ([ZeroDivisionError()], fail),
+        (["event"] * 1000, leave),
+        (["event"] * 1000, leave_before_the_first_chunk),
+    ],
+)
+def test_each_place_is_given_back_once_the_source_is_closed(
+    elements: list[Any], end: Callable[[StreamResponse], None], admission: Admission
+) -> None:
+    source = SyncSource(elements)
+    response = negotiated(source)
+    assert not admission.enter()
+    end(response)
+    wait_until(admission.enter)
+    assert source.closes == 1
+    response.close()
+    assert not admission.enter()
+
+
+@pytest.mark.usefixtures("in_request")
+def test_a_response_that_is_dropped_gives_its_place_back(admission: Admission) -> None:
+    negotiated(SyncSource(["event"]))
+    gc.collect()
+    wait_until(admission.enter)
+
+
+@pytest.mark.usefixtures("in_request")
+def test_one_that_is_made_and_not_asked_for_takes_no_place(
+    admission: Admission, registry: CollectorRegistry
+) -> None:
+    response = StreamingService.sse("s", SyncSource(["event"]))
+    assert admission.enter()
+    response.close()
+
+
+@pytest.mark.usefixtures("in_request")
+def test_a_start_response_that_raises_gives_the_place_back(admission: Admission) -> None:
+    def start_response(*head: object) -> Any:
+        raise ZeroDivisionError
+
+    response = wsgi.StreamingService.sse("s", SyncSource(["event"]))
+    with pytest.raises(ZeroDivisionError):
+        response({"REQUEST_METHOD": "GET"}, start_response)
+    wait_until(admission.enter)

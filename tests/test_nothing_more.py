@@ -1,0 +1,100 @@
+"""A source that has nothing more for its client. See ``limits`` for what clients see."""
+
+import logging
+import threading
+from typing import Any
+
+import pytest
+from combinations import WAIT, AsyncSource, Combination, SyncSource, value, wait_until
+from prometheus_client import CollectorRegistry
+
+from streamkit import NothingMore, StreamingService
+
+CLOSED = "stream_closed_total"
+
+
+def test_before_the_first_byte_it_is_raised_and_no_failure(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    source = combination.source([NothingMore()])
+    response = StreamingService.sse("s", source)
+    ends: list[object] = []
+    response.call_on_close(ends.append)
+    reader = combination.reader.open(response)
+    with pytest.raises(NothingMore):
+        reader.next()
+    reader.leave()
+    assert source.closes == 1
+    wait_until(lambda: value(registry, CLOSED, outcome="completed") == 1)
+    assert value(registry, CLOSED) == 1
+    wait_until(lambda: ends == [None])
+
+
+def test_after_it_it_is_the_end(combination: Combination, registry: CollectorRegistry) -> None:
+    source = combination.source(["one", NothingMore()])
+    response = StreamingService.sse("s", source)
+    ends: list[object] = []
+    response.call_on_close(ends.append)
+    reader = combination.reader.open(response)
+    assert reader.rest() == b"data: one\n\n"
+    assert source.closes == 1
+    wait_until(lambda: value(registry, CLOSED, outcome="completed") == 1)
+    wait_until(lambda: ends == [None])
+
+
+def test_the_serializer_says_so(combination: Combination, registry: CollectorRegistry) -> None:
+    def serialize(element: object) -> str:
+        raise NothingMore
+
+    reader = combination.reader.open(
+        StreamingService.sse("s", combination.source(["one", "two"]), serialize)
+    )
+    with pytest.raises(NothingMore):
+        reader.next()
+    reader.leave()
+    wait_until(lambda: value(registry, CLOSED, outcome="completed") == 1)
+
+
+@pytest.mark.parametrize("elements", [[], [1]])
+def test_in_an_export_it_is_an_error_like_any_other(
+    combination: Combination, registry: CollectorRegistry, elements: list[Any]
+) -> None:
+    error = NothingMore()
+    response = StreamingService.export("e", combination.source([*elements, error]), "ndjson")
+    ends: list[object] = []
+    response.call_on_close(ends.append)
+    reader = combination.reader.open(response)
+    with pytest.raises(NothingMore):
+        reader.rest()
+    reader.leave()
+    wait_until(lambda: value(registry, CLOSED, outcome="failed") == 1)
+    wait_until(lambda: ends == [error])
+
+
+@pytest.mark.parametrize("source_class", [SyncSource, AsyncSource])
+def test_a_client_that_has_left_meanwhile_is_no_error(
+    source_class: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor is one who was told to come back."""
+    entered, release = threading.Event(), threading.Event()
+
+    def nothing_more() -> Any:
+        def block() -> None:
+            entered.set()
+            release.wait(WAIT)
+            raise NothingMore
+
+        return block()
+
+    source = source_class([nothing_more])
+    chunks = iter(StreamingService.sse("s", source))
+    reader = threading.Thread(target=list, args=(chunks,))
+    reader.start()
+    assert entered.wait(WAIT)
+    with caplog.at_level(logging.ERROR, "streamkit"):
+        chunks.close()
+        release.set()
+        reader.join(WAIT)
+        assert source.closed.wait(WAIT)
+        wait_until(lambda: chunks._pipeline._closed)
+    assert not caplog.records

@@ -1,0 +1,422 @@
+"""The end of a process: by ``shutdown``, and by the signals that call for it."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from itertools import repeat
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from combinations import WAIT, Combination, SyncSource, value, wait_until
+from prometheus_client import CollectorRegistry
+
+import streamkit
+from streamkit import StreamingService, kind, process
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+
+@pytest.fixture(autouse=True)
+def _goes_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this process, and its handlers, be as they were."""
+    handlers = {number: signal.getsignal(number) for number in [*SIGNALS, signal.SIGURG]}
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGURG, signal.SIG_DFL)
+    monkeypatch.setattr(process, "FLUSH_PATIENCE", 0.0)
+    monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=None))
+    process._forget()
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    process._forget()
+
+
+def assert_retried(body: bytes, before: bytes = b"") -> None:
+    found = re.fullmatch(re.escape(before) + rb"retry: (\d+)\n\n", body)
+    assert found, body
+    assert 1000 <= int(found[1]) <= 10_000
+
+
+def assert_closed_once(source: Any) -> None:
+    assert source.closed.wait(WAIT)
+    assert source.closes == 1
+    assert len(source.places) == 1
+
+
+class TestShutdown:
+    """In the four combinations of source and consumer."""
+
+    def test_what_is_ready_is_sent_then_when_to_come_back_and_the_source_is_closed(
+        self, combination: Combination, registry: CollectorRegistry
+    ) -> None:
+        begun, asked, release = threading.Event(), threading.Event(), threading.Event()
+
+        def wait(event: threading.Event, element: str) -> Any:
+            def blocking() -> str:
+                assert event.wait(WAIT)
+                return element
+
+            return asyncio.to_thread(blocking) if combination.is_async else blocking()
+
+        def silent() -> Any:
+            asked.set()
+            return wait(release, "too late")
+
+        source = combination.source(["one", lambda: wait(begun, "two"), "three", silent])
+        reader = combination.reader.open(StreamingService.sse("s", source))
+        assert reader.next() == b"data: one\n\n"
+        begun.set()
+        wait_until(lambda: combination.reader.run(asked.is_set))
+        streamkit.shutdown()
+        assert_retried(reader.rest(), b"data: two\n\ndata: three\n\n")
+        release.set()
+        reader.leave()
+        assert_closed_once(source)
+        wait_until(lambda: value(registry, "stream_active") == 0)
+        assert value(registry, "stream_closed_total", outcome="drained") == 1
+        assert value(registry, "stream_closed_total") == 1
+        assert value(registry, "stream_elements_total") == 3
+        assert not process._live
+
+    def test_a_consumer_that_waits_is_woken(
+        self, combination: Combination, registry: CollectorRegistry
+    ) -> None:
+        release = threading.Event()
+
+        def shut_down_and_wait() -> Any:
+            streamkit.shutdown()
+            return asyncio.to_thread(release.wait) if combination.is_async else release.wait()
+
+        source = combination.source([shut_down_and_wait])
+        reader = combination.reader.open(StreamingService.sse("s", source))
+        assert_retried(reader.rest())
+        release.set()
+        reader.leave()
+        assert_closed_once(source)
+        wait_until(lambda: value(registry, "stream_closed_total", outcome="drained") == 1)
+
+    def test_a_source_that_never_pauses(self, combination: Combination) -> None:
+        source = combination.source(repeat("event"))
+        reader = combination.reader.open(StreamingService.sse("s", source))
+        reader.next()
+        streamkit.shutdown()
+        assert re.search(rb"retry: \d+\n\n\Z", reader.rest())
+        reader.leave()
+        assert_closed_once(source)
+
+    def test_it_is_called_twice(self, combination: Combination) -> None:
+        source = combination.source(repeat("event"))
+        reader = combination.reader.open(StreamingService.sse("s", source))
+        reader.next()
+        streamkit.shutdown()
+        streamkit.shutdown()
+        assert reader.rest().count(b"retry") == 1
+
+    def test_a_stream_that_starts_after_it_ends_at_once(self, combination: Combination) -> None:
+        streamkit.shutdown()
+        source = combination.source(repeat("event"))
+        reader = combination.reader.open(StreamingService.sse("s", source))
+        assert re.search(rb"retry: \d+\n\n\Z", reader.rest())
+        reader.leave()
+        assert_closed_once(source)
+
+    def test_exports_and_downloads_go_on_to_their_end(self, combination: Combination) -> None:
+        export = StreamingService.export("e", combination.source(range(1000)), "ndjson")
+        reader = combination.reader.open(export)
+        body = reader.next()
+        streamkit.shutdown()
+        body += reader.rest()
+        assert body == b"".join(b"%d\n" % n for n in range(1000))
+
+    def test_it_comes_from_another_thread(self, combination: Combination) -> None:
+        source = combination.source(repeat("event"))
+        reader = combination.reader.open(StreamingService.sse("s", source))
+        reader.next()
+        thread = threading.Thread(target=streamkit.shutdown)
+        thread.start()
+        thread.join()
+        assert b"retry" in reader.rest()
+
+
+def test_clients_come_back_at_different_times() -> None:
+    responses = [iter(StreamingService.sse("s", repeat("event"))) for _ in range(20)]
+    for chunks in responses:
+        next(chunks)
+    streamkit.shutdown()
+    retries = {b"".join(chunks).rpartition(b"retry: ")[2] for chunks in responses}
+    assert len(retries) > 10
+
+
+def test_an_inline_source_ends_after_its_next_event() -> None:
+    source = SyncSource(["one", "two", "three", "four"])
+    chunks = iter(StreamingService.sse("s", streamkit.inline(source)))
+    next(chunks)
+    streamkit.shutdown()
+    assert b"retry" in b"".join(chunks)
+    assert source.closes == 1
+    assert source.given < 4
+
+
+class Handler:
+    """A server's. It notes what is open when it is called."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.calls.append(len(process._live))
+
+
+async def feed() -> AsyncIterator[str]:
+    yield "one"
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+class TestSignals:
+    def test_the_handler_that_was_there_is_called_once_the_streams_have_ended(
+        self, number: int
+    ) -> None:
+        handler = Handler()
+        signal.signal(number, handler)
+        chunks = iter(StreamingService.sse("s", feed()))
+        body = next(chunks)
+        os.kill(os.getpid(), number)
+        assert handler.calls == []
+        body += b"".join(chunks)
+        assert_retried(body, b"data: one\n\n")
+        wait_until(lambda: handler.calls != [])
+        assert handler.calls == [0]
+
+    def test_a_server_that_sets_its_handler_later_is_found_by_the_next_stream(
+        self, number: int
+    ) -> None:
+        signal.signal(number, Handler())
+        streamkit.shutdown_on_signals()
+        handler = Handler()
+        signal.signal(number, handler)
+        chunks = iter(StreamingService.sse("s", feed()))
+        next(chunks)
+        os.kill(os.getpid(), number)
+        assert b"retry" in b"".join(chunks)
+        wait_until(lambda: handler.calls == [0])
+
+    def test_a_stream_on_another_thread_has_the_main_one_find_it(self, number: int) -> None:
+        signal.signal(number, Handler())
+        streamkit.shutdown_on_signals()
+        handler = Handler()
+        signal.signal(number, handler)
+        chunks = iter(StreamingService.sse("s", feed()))
+        thread = threading.Thread(target=next, args=(chunks,))
+        thread.start()
+        thread.join()
+        wait_until(lambda: isinstance(signal.getsignal(number), process._Handler))
+        os.kill(os.getpid(), number)
+        assert b"retry" in b"".join(chunks)
+        wait_until(lambda: handler.calls == [0])
+
+    def test_without_a_stream_it_is_passed_on_at_once_and_none_begins_any_more(
+        self, number: int
+    ) -> None:
+        handler = Handler()
+        signal.signal(number, handler)
+        streamkit.shutdown_on_signals()
+        os.kill(os.getpid(), number)
+        assert handler.calls == [0]
+        wait_until(process.is_shut_down)
+
+    def test_a_second_one_is_passed_on_at_once(
+        self, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(process, "PATIENCE", WAIT)
+        handler = Handler()
+        signal.signal(number, handler)
+        release = threading.Event()
+        source = SyncSource(["one", release.wait])
+        chunks = iter(StreamingService.sse("s", source))
+        next(chunks)
+        os.kill(os.getpid(), number)
+        assert b"retry" in b"".join(chunks)
+        # Nothing can end a source that is inside of its own code.
+        assert handler.calls == []
+        os.kill(os.getpid(), number)
+        assert handler.calls == [1]
+        release.set()
+        wait_until(lambda: len(handler.calls) == 2)
+
+    def test_a_stream_that_does_not_end_is_not_waited_for_for_long(
+        self, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(process, "PATIENCE", 0.01)
+        handler = Handler()
+        signal.signal(number, handler)
+        chunks = iter(StreamingService.sse("s", feed()))
+        next(chunks)
+        os.kill(os.getpid(), number)
+        wait_until(lambda: handler.calls == [1])
+        chunks.close()
+
+    def test_no_thread_is_to_be_had(self, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        def start(*arguments: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        handler = Handler()
+        signal.signal(number, handler)
+        chunks = iter(StreamingService.sse("s", feed()))
+        next(chunks)
+        monkeypatch.setattr("_thread.start_new_thread", start)
+        os.kill(os.getpid(), number)
+        assert handler.calls == [1]
+        chunks.close()
+
+    def test_one_that_is_ignored_is_left_alone(self, number: int) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        streamkit.shutdown_on_signals()
+        assert signal.getsignal(number) is signal.SIG_IGN
+        os.kill(os.getpid(), number)
+        assert not process.is_shut_down()
+
+    def test_it_is_chained_once(self, number: int) -> None:
+        signal.signal(number, Handler())
+        streamkit.shutdown_on_signals()
+        chained = signal.getsignal(number)
+        streamkit.shutdown_on_signals()
+        assert signal.getsignal(number) is chained
+
+    def test_two_chained_handlers_are_called_once_each(self, number: int) -> None:
+        """As when a server passes the signal on to the handler that it found."""
+        first, calls = Handler(), []
+        signal.signal(number, first)
+        streamkit.shutdown_on_signals()
+        found: Any = signal.getsignal(number)
+
+        def handler(number: int, frame: object) -> None:
+            calls.append(number)
+            found(number, frame)
+
+        signal.signal(number, handler)
+        chunks = iter(StreamingService.sse("s", feed()))
+        next(chunks)
+        os.kill(os.getpid(), number)
+        assert b"retry" in b"".join(chunks)
+        wait_until(lambda: first.calls == [0])
+        assert calls == [number]
+
+
+def test_a_thread_alone_cannot_set_handlers_and_says_nothing() -> None:
+    handler = Handler()
+    signal.signal(signal.SIGTERM, handler)
+    thread = threading.Thread(target=streamkit.shutdown_on_signals)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert signal.getsignal(signal.SIGURG) == signal.SIG_DFL
+
+
+def test_an_urgent_signal_that_somebody_else_handles_is_left_to_them() -> None:
+    handler = Handler()
+    signal.signal(signal.SIGURG, handler)
+    streamkit.shutdown_on_signals()
+    assert signal.getsignal(signal.SIGURG) is handler
+
+
+def test_asyncio_run_is_interrupted_after_its_streams_have_ended() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    said: list[bytes] = []
+
+    async def main() -> None:
+        chunks = aiter(StreamingService.sse("s", feed()))
+        said.append(await anext(chunks))
+        os.kill(os.getpid(), signal.SIGINT)
+        async for chunk in chunks:
+            said.append(chunk)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            said.append(b"cancelled")
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+    assert said[-1] == b"cancelled"
+    assert_retried(b"".join(said[:-1]), b"data: one\n\n")
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", dedent(program)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        timeout=WAIT * 4,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+PROGRAM = """
+import asyncio, os, signal, threading
+import streamkit
+
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+async def feed():
+    os.kill(os.getpid(), signal.SIGTERM)
+    yield "one"
+    await asyncio.Event().wait()
+
+print(b"".join(streamkit.StreamingService.sse("s", feed())).count(b"retry"), flush=True)
+threading.Event().wait()
+"""
+
+
+def test_a_process_without_a_handler_ends_by_the_signal() -> None:
+    done = run(PROGRAM)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "1\n", "")
+
+
+@needs_fork
+def test_a_child_is_not_shut_down_with_its_parent() -> None:
+    done = run(
+        """
+        import os, warnings
+        import streamkit
+        from streamkit import process
+
+        # About forking while there are threads, which is what this is about.
+        warnings.simplefilter("ignore", DeprecationWarning)
+
+        async def feed():
+            yield "one"
+
+        chunks = iter(streamkit.StreamingService.sse("s", feed()))
+        next(chunks)
+        streamkit.shutdown()
+        child = os.fork()
+        if not child:
+            print(process.is_shut_down(), process._live, flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+        print(process.is_shut_down())
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False set()\nTrue\n", "")
+
+
+def test_the_middleware_of_each_protocol_chains_the_handlers() -> None:
+    from streamkit_adapters import asgi, wsgi
+
+    app: Callable[..., Any] = lambda *arguments: None  # noqa: E731
+    for middleware in (asgi.StreamkitMiddleware, wsgi.StreamkitMiddleware):
+        signal.signal(signal.SIGTERM, Handler())
+        middleware(app)
+        assert isinstance(signal.getsignal(signal.SIGTERM), process._Handler)

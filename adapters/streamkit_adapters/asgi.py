@@ -67,7 +67,9 @@ async def stream(
 ) -> None:
     """Send ``response`` under a head of this ``status`` and these ``headers``."""
     assert scope["type"] == "http"
-    status = response.negotiate(scope["method"], headers_of(scope["headers"]), status, headers)
+    status = response.negotiate(
+        scope["method"], headers_of(scope.get("headers", ())), status, headers
+    )
     if response.is_bodiless:
         await _send_head(status, headers, send)
         return
@@ -186,7 +188,10 @@ class StreamkitMiddleware:
             await self._app(scope, receive, send)
             return
         tenant = self._tenant(scope) if self._tenant else None
-        headers, query = headers_of(scope["headers"]), scope["query_string"].decode("latin-1")
+        headers, query = (
+            headers_of(scope.get("headers", ())),
+            scope.get("query_string", b"").decode("latin-1"),
+        )
         with request_context(scope["method"], headers, tenant, query, self._admission):
             await self._app(scope, receive, send)
 

@@ -181,9 +181,8 @@ class Suite(ABC):
 class AsyncSuite(Suite):
     is_async = True
 
-    @pytest.fixture(autouse=True)
-    def _impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("streamkit.pipeline.MAX_STALL", 0.05)
+    async def call(self, app: Any, client: asgi_client.Client) -> None:
+        await app(asgi_client.scope(), client.receive, client.send)
 
     @SOURCES
     @pytest.mark.parametrize(
@@ -195,8 +194,13 @@ class AsyncSuite(Suite):
         ids=["sse", "export"],
     )
     def test_a_client_that_takes_nothing_is_given_up(
-        self, view: Any, source_class: Any, registry: CollectorRegistry
+        self,
+        view: Any,
+        source_class: Any,
+        registry: CollectorRegistry,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr("streamkit.pipeline.MAX_STALL", 0.05)
         source = source_class(repeat("element"))
 
         async def send(event: Any) -> None:
@@ -205,7 +209,7 @@ class AsyncSuite(Suite):
 
         async def main() -> None:
             client = asgi_client.Client(send)
-            await app(asgi_client.scope(), client.receive, client.send)
+            await self.call(app, client)
             task = asyncio.current_task()
             assert task is not None
             assert not task.cancelling()
@@ -232,8 +236,7 @@ class AsyncSuite(Suite):
                 await forever()
 
         async def main() -> None:
-            client = asgi_client.Client(send)
-            await app(asgi_client.scope(), client.receive, client.send)
+            await self.call(app, asgi_client.Client(send))
 
         with self.serve(lambda s: s.sse("s", source)) as app:
             asgi_client.run(main)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from errno import ECONNRESET
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from werkzeug.datastructures import EnvironHeaders
@@ -102,6 +103,9 @@ def open_chunks(response: StreamResponse, environ: "WSGIEnvironment") -> Chunks:
     elif connection is not None and hasattr(socket, "MSG_DONTWAIT"):
         # The socket of gevent would wait, the one in it does not.
         chunks.watch(partial(_check_client, getattr(connection, "_sock", connection)))
+    elif "uwsgi.version" in environ:
+        # The module is there in the server only.
+        chunks.watch(partial(_has_left, import_module("uwsgi").connection_fd()))
     try:
         chunks.prefetch()
     except BaseException:
@@ -128,6 +132,18 @@ def _check_client(connection: Any) -> bool:
     if left:
         raise ClientLeft(ECONNRESET, "the client closed the connection")
     return False
+
+
+def _has_left(descriptor: int) -> bool:
+    connection = socket.socket(fileno=descriptor)
+    try:
+        return _check_client(connection)
+    except ClientLeft:
+        # uWSGI would log the error, and end the body all the same.
+        return True
+    finally:
+        # It is the server's, which closes it.
+        connection.detach()
 
 
 class StreamingService(BaseStreamingService[StreamingResponse]):

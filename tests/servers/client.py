@@ -38,8 +38,15 @@ class Client:
     def get(self, path: str, **query: object) -> HTTPResponse:
         """Send a request and read the head of its response."""
         self.ask(path, **query)
+        return self.read_head()
+
+    def read_head(self) -> HTTPResponse:
         self._response = self._http.getresponse()
         return self._response
+
+    def wait_at_most(self, seconds: float) -> None:
+        """From now on: what takes longer raises TimeoutError."""
+        self._socket.settimeout(seconds)
 
     def close(self) -> None:
         if self._response is not None:

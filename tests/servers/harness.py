@@ -5,18 +5,22 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Literal, Self, TypeVar
 
 import msgspec
+import psutil
 from servers.client import Client
-from servers.state import Account, State
+from servers.state import Account, Letter, State
 
-__all__ = ["ROWS", "WAIT", "Row", "Server", "until"]
+__all__ = ["ROWS", "WAIT", "Ending", "Row", "Server", "until"]
+
+T = TypeVar("T")
 
 HOST = "127.0.0.1"
 
@@ -26,37 +30,126 @@ WAIT = 20.0
 """Seconds after which a test that waits for something has failed."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """An adapter on a server."""
+Ending = Literal["broken", "complete", "open"]
+"""Of a body: before its end, at its end, or not at all."""
 
-    adapter: str
-    """Which of the applications in ``servers.apps``."""
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """An adapter on a server, and what this server cannot do."""
+
     server: str
-    is_async: bool
+    adapter: str
+    """Which of the modules in ``servers.apps``."""
+    command: str
+    """What Python runs, for a ``host``, a ``port`` and an ``app``."""
+    is_async: bool = False
+    streams: int = 64
+    """How many it is to have open at once: one a thread, where it has threads."""
+    sources: Sequence[str] = ("sync", "async")
+    heartbeats: int = 0
+    """How many it takes to find out that the client of a silent stream left.
+
+    None where the server tells, or lets the adapter look at the client.
+    """
+    failure: Ending = "broken"
+    """How it ends a body whose source failed midway."""
+    failure_status: int | None = 500
+    """Of a response that fails before its head. None where the connection is just closed."""
+    logs_failures: bool = True
+    logs_answered_failures: bool = True
+    """Also those that the framework has answered by itself."""
+    head_rest: bytes = b""
+    """What follows the head of a response to HEAD of unknown length."""
+    holds_up: bool = True
+    """Whether a source waits for a client that does not read."""
 
     def __str__(self) -> str:
         return f"{self.adapter}-{self.server}"
 
+    @property
+    def failure_seconds(self) -> float:
+        """How long a client waits for the end of a body whose source failed."""
+        return 0.5 if self.failure == "open" else WAIT
+
+
+def _wsgi(server: str, adapter: str, command: str, **traits: Any) -> Row:
+    return Row(server=server, adapter=adapter, command=command, **traits)
+
+
+def _asgi(server: str, adapter: str, command: str, **traits: Any) -> Row:
+    traits = {"streams": 1000, **traits}
+    return Row(server=server, adapter=adapter, command=command, is_async=True, **traits)
+
+
+_WAITRESS = "-m waitress --host {host} --port {port} --threads 64"
+_GUNICORN = (
+    "-m gunicorn {app} --bind {host}:{port} --log-level warning"
+    " --no-control-socket --graceful-timeout 1"
+)
+_GRANIAN = "-m granian {app} --host {host} --port {port} --log-level warning"
+_UVICORN = "-m uvicorn {app} --host {host} --port {port} --log-level warning"
 
 ROWS = [
-    Row("wsgi", "waitress", is_async=False),
-    Row("flask", "waitress", is_async=False),
-    Row("asgi", "uvicorn-h11", is_async=True),
-    Row("asgi", "uvicorn-httptools", is_async=True),
-    Row("asgi", "hypercorn", is_async=True),
+    _wsgi("waitress", "flask", f"{_WAITRESS} {{app}}", heartbeats=3, head_rest=b"0\r\n\r\n"),
+    _wsgi(
+        "waitress-lookahead",
+        "plain",
+        f"{_WAITRESS} --channel-request-lookahead 1 {{app}}",
+        head_rest=b"0\r\n\r\n",
+    ),
+    _wsgi("gunicorn-sync", "plain", _GUNICORN, streams=1),
+    _wsgi("gunicorn-gthread", "django", f"{_GUNICORN} --worker-class gthread --threads 64"),
+    _wsgi("gunicorn-gevent", "flask", f"{_GUNICORN} --worker-class gevent", sources=["sync"]),
+    _wsgi("werkzeug", "flask", "-m flask --app {app} run --host {host} --port {port}"),
+    _wsgi("cheroot", "plain", "-m cheroot {app} --bind {host}:{port} --threads 64", heartbeats=2),
+    _wsgi(
+        "granian-wsgi",
+        "django",
+        f"{_GRANIAN} --interface wsgi --blocking-threads 64",
+        heartbeats=1,
+        failure="complete",
+    ),
+    _wsgi(
+        "uwsgi",
+        "plain",
+        "-m servers.uwsgi --http-socket {host}:{port} --wsgi {app} --enable-threads --threads 64"
+        " --lazy-apps --need-app --die-on-term --disable-logging --ignore-write-errors"
+        " --disable-write-exception --ignore-sigpipe",
+        failure="complete",
+        failure_status=None,
+    ),
+    _asgi("uvicorn-h11", "plain", f"{_UVICORN} --http h11"),
+    _asgi("uvicorn-httptools", "starlette", f"{_UVICORN} --http httptools"),
+    _asgi("hypercorn", "plain", "-m hypercorn {app} --bind {host}:{port} --log-level warning -w 0"),
+    _asgi(
+        "gunicorn-asgi",
+        "starlette",
+        f"{_GUNICORN} --worker-class asgi",
+        logs_answered_failures=False,
+    ),
+    _asgi(
+        "daphne",
+        "django",
+        "-m daphne {app} --bind {host} --port {port} --verbosity 0",
+        streams=200,
+        failure="open",
+        logs_failures=False,
+        holds_up=False,
+    ),
+    _asgi("granian-asgi", "plain", f"{_GRANIAN} --interface asgi"),
 ]
 
-_UVICORN = "uvicorn --host {host} --port {port} --log-level warning"
-
-COMMANDS = {
-    "waitress": "waitress --host {host} --port {port} --threads 64",
-    "uvicorn-h11": f"{_UVICORN} --http h11",
-    "uvicorn-httptools": f"{_UVICORN} --http httptools",
-    "hypercorn": "hypercorn --bind {host}:{port} --log-level warning --workers 0",
-}
-
 HARMLESS = (
+    # From Werkzeug, of itself and of each request.
+    "WARNING: This is a development server.",
+    " * ",
+    "Press CTRL+C to quit",
+    # From uWSGI, when it has loaded the application.
+    "WSGI app 0 ",
+    "mounting ",
+    "Python main interpreter",
+    "127.0.0.1 - - [",
     "INFO:",
     # From waitress, when a request waits for a thread.
     "WARNING:waitress.queue:Task queue depth is",
@@ -86,27 +179,30 @@ class Server:
         self._environment = {**os.environ, "PYTHONPATH": path, **environment}
 
     def __enter__(self) -> Self:
-        with socket.create_server((HOST, 0)) as free:
-            self._address = free.getsockname()
-        command = COMMANDS[self.row.server].format(host=HOST, port=self._address[1])
-        self._stderr = TemporaryFile()
+        with socket.create_server((HOST, 0)) as free, socket.create_server((HOST, 0)) as other:
+            self._address, self._control = free.getsockname(), other.getsockname()
+        command = self.row.command.format(
+            host=HOST,
+            port=self._address[1],
+            app=f"servers.apps.{self.row.adapter}:{'asgi' if self.row.is_async else 'wsgi'}_app",
+        )
+        self._output = TemporaryFile()
         self._expected = 0
         self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", *command.split(), *self._options.split()),
-                f"servers.apps:{self.row.adapter}_app",
-            ],
-            env=self._environment,
+            [sys.executable, *command.split(), *self._options.split()],
+            env={**self._environment, "TEST_CONTROL": f"{self._control[1]}"},
             # Where there is nothing else to import.
             cwd=TESTS,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
+            stdout=self._output,
+            stderr=self._output,
         )
         try:
             until(self._listens)
         except BaseException:
             self._stop()
             raise
+        # What it says of itself.
+        self.expect_error("")
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -116,30 +212,39 @@ class Server:
         assert self._process.poll() is None, f"the server ended:\n{self.errors()}"
         try:
             self.connect().close()
+            self.state()
         except ConnectionRefusedError:
             return False
         return True
 
     def _stop(self) -> None:
+        workers: list[psutil.Process] = []
+        with suppress(psutil.NoSuchProcess):
+            workers = psutil.Process(self._process.pid).children(recursive=True)
         self._process.terminate()
         try:
             self._process.wait(WAIT)
+            _, alive = psutil.wait_procs(workers, WAIT)
+            assert not alive
         finally:
             self._process.kill()
+            for worker in workers:
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
             self._process.wait()
-            self._stderr.close()
+            self._output.close()
 
     def errors(self) -> str:
-        """What the server wrote to its stderr, apart from errors that were expected."""
+        """What the server wrote, apart from errors that were expected."""
         # Not read(), as the server writes at the offset of the file.
-        written = os.pread(self._stderr.fileno(), 1 << 24, self._expected)
+        written = os.pread(self._output.fileno(), 1 << 24, self._expected)
         lines = written.decode().splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith(HARMLESS))
 
     def expect_error(self, text: str) -> None:
-        """Wait until the server wrote ``text`` to its stderr."""
+        """Wait until the server wrote ``text`` ."""
         until(lambda: text in self.errors())
-        self._expected = os.fstat(self._stderr.fileno()).st_size
+        self._expected = os.fstat(self._output.fileno()).st_size
 
     @property
     def origin(self) -> str:
@@ -169,7 +274,7 @@ class Server:
             return client.get(path, **query).read()
 
     def state(self) -> State:
-        return msgspec.json.decode(self.get("/state"), type=State)
+        return self._ask(None, State)
 
     def account(self, name: str) -> Account:
         """Of the stream called ``name``; a blank one as long as there is none."""
@@ -177,4 +282,10 @@ class Server:
 
     def tell(self, name: str, text: str | None) -> None:
         """Have the source of the stream called ``name`` give ``text``, or end if it is None."""
-        until(lambda: msgspec.json.decode(self.get("/tell", name=name, text=text))["told"])
+        until(lambda: self._ask(Letter(name, text), bool))
+
+    def _ask(self, letter: Letter | None, answer: type[T]) -> T:
+        with socket.create_connection(self._control, WAIT) as connection:
+            connection.sendall(msgspec.json.encode(letter) + b"\n")
+            with connection.makefile("rb") as file:
+                return msgspec.json.decode(file.read(), type=answer)

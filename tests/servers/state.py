@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Account", "State"]
+__all__ = ["Account", "Letter", "State"]
 
 
 @dataclass
@@ -24,13 +24,27 @@ class Account:
 
 
 @dataclass
+class Letter:
+    """What a stream is to send. It ends where there is no text."""
+
+    stream: str
+    text: str | None
+
+
+@dataclass
 class State:
     pid: int
     active: int
     """The metric: streams that are open."""
+    sent: int
+    """The metric: bytes of all streams that were handed to the server."""
     threads: list[str]
     """The names of all threads."""
     tasks: int
     """How many tasks the event loops have on which the application ran."""
     accounts: dict[str, Account]
     """Of all streams that were asked for, by the names that their requests gave them."""
+
+    def own_threads(self) -> list[str]:
+        """The names of those that are not the server's."""
+        return sorted(name for name in self.threads if name.startswith("streamkit"))

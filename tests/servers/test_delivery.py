@@ -3,6 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPResponse
+from itertools import cycle, islice, product
 
 from servers.bodies import BODIES, PIECE, Body
 from servers.client import block, target
@@ -67,8 +68,7 @@ def test_head(server: Server, body: Body, source: str, name: str) -> None:
     headers = dict(line.split(": ") for line in lines)
     assert " 200" in status
     assert {k.lower(): v for k, v in headers.items() if k.lower() in OWN_HEADERS} == expected
-    # Waitress ends what has no Content-Length with an empty chunk, and closes the connection.
-    assert rest in (b"", b"0\r\n\r\n")
+    assert rest == server.row.head_rest
     until(lambda: server.account(name).closed == 1)
     assert server.account(name).begun == 0
 
@@ -133,14 +133,18 @@ def test_a_reader_that_stops_and_comes_back_is_told_what_it_missed(
             accounted_for += 1
             since_gap += 1
     assert accounted_for == made
-    assert gaps >= 1
-    assert since_gap == 64
+    if server.row.holds_up:
+        assert gaps >= 1
+        assert since_gap == 64
+    else:
+        # The server kept all of it.
+        assert gaps == 0
 
 
 def test_fifty_streams_at_once(server: Server, name: str) -> None:
     streams = [
-        (BODIES[n % len(BODIES)], ("sync", "async")[n // len(BODIES) % 2], f"{name}-{n}")
-        for n in range(50)
+        (body, source, f"{name}-{n}")
+        for n, (body, source) in enumerate(islice(cycle(product(BODIES, server.row.sources)), 50))
     ]
 
     def read(stream: tuple[Body, str, str]) -> bytes:

@@ -6,15 +6,16 @@ With ``STREAMKIT_LARGE=1`` in the environment, of 5,000,000 rows and of 10 GiB.
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
 from servers.bodies import PIECE
-from servers.harness import Row, Server, until
+from servers.harness import ROWS, Row, Server, until
 
 LARGE = os.environ.get("STREAMKIT_LARGE") == "1"
-ROWS = 5_000_000 if LARGE else 200_000
+COUNT = 5_000_000 if LARGE else 200_000
 PIECES = (10 * 1024 if LARGE else 512) * 1024 * 1024 // PIECE
 
 MIB = 1024 * 1024
@@ -24,6 +25,8 @@ MOST = 16 * MIB
 
 # It keeps 16 MiB of a response for itself, and takes several times as much for them.
 OPTIONS = {"waitress": "--outbuf-high-watermark 1048576"}
+
+MEASURED = ("waitress", "uvicorn-h11", "hypercorn")
 
 # Pieces of 64 KiB are given back as they are freed, and not kept for the next ones.
 ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "32768"}
@@ -53,9 +56,16 @@ class Memory:
         return int(found[1]) * 1024
 
 
+@pytest.fixture(scope="module", params=[row for row in ROWS if row.server in MEASURED], ids=str)
+def row(request: pytest.FixtureRequest) -> Row:
+    row: Row = request.param
+    command = row.command.replace("{app}", f"{OPTIONS.get(row.server, '')} {{app}}")
+    return replace(row, command=command)
+
+
 @pytest.fixture(scope="module")
 def fresh_server(row: Row) -> Iterator[Memory]:
-    with Server(row, OPTIONS.get(row.server, ""), ENVIRONMENT) as server:
+    with Server(row, environment=ENVIRONMENT) as server:
         for source in ("sync", "async"):
             server.get("/export", name="rows", source=source, format="ndjson", count=1000)
             server.get("/download", name="pieces", source=source, count=10)
@@ -98,12 +108,12 @@ def until_held_up(server: Server, name: str) -> None:
 
 def test_a_large_export_to_a_fast_reader(memory: Memory, source: str, name: str) -> None:
     with memory.server.client() as client:
-        response = client.get("/export", name=name, source=source, format="ndjson", count=ROWS)
+        response = client.get("/export", name=name, source=source, format="ndjson", count=COUNT)
         size, last = read(response)
-    assert last.endswith(b'{"n":%d,"text":"row %d"}\n' % (ROWS - 1, ROWS - 1))
-    digits = sum(len(str(n)) for n in range(ROWS))
-    assert size == ROWS * len('{"n":,"text":"row "}\n') + 2 * digits
-    assert grown(memory, f"{ROWS} rows, {source}") < MOST
+    assert last.endswith(b'{"n":%d,"text":"row %d"}\n' % (COUNT - 1, COUNT - 1))
+    digits = sum(len(str(n)) for n in range(COUNT))
+    assert size == COUNT * len('{"n":,"text":"row "}\n') + 2 * digits
+    assert grown(memory, f"{COUNT} rows, {source}") < MOST
 
 
 def test_a_large_download_to_a_fast_reader(memory: Memory, source: str, name: str) -> None:

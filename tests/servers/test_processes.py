@@ -111,7 +111,7 @@ UNDER_ASGI = """
                     print(event["body"])
                     first.set()
 
-            scope = {{"type": "http", "method": "GET"}}
+            scope = {{"type": "http", "method": "GET", "headers": []}}
             response = StreamingService.sse("stuck", {source}())
             serving = asyncio.create_task(response(scope, asyncio.Event().wait, send))
             await first.wait()

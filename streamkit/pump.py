@@ -5,14 +5,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextvars import Context
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from streamkit.buffer import Buffer
 from streamkit.kind import Kind
 from streamkit.signal import LoopSignal, ThreadSignal, call_on, running_loop
-from streamkit.source import Source
+from streamkit.source import Source, under_gevent
 
 __all__ = ["TASK_TURN", "InlinePump", "Pump", "TaskPump", "ThreadPump"]
+
+T = TypeVar("T")
 
 INLINE_TURN: Final = 0.01
 """Seconds that an inline source is read on for one batch."""
@@ -21,7 +23,7 @@ TASK_TURN: Final = 0.001
 """Seconds after which a task that has no need to wait lets the rest of its loop run."""
 
 TASK_PAUSE: Final = 0.0005
-"""Seconds that an async source which never awaits stands back after its turn."""
+"""Seconds that a source on a loop or a greenlet, which never waits, stands back after its turn."""
 
 _OVER: Final = object()
 
@@ -96,11 +98,22 @@ class ThreadPump:
     def _fill(self) -> None:
         buffer = self._buffer
         offer = buffer.offer
-        for element in self._source.iterator():
+        elements = self._source.iterator()
+        for element in _in_turns(elements) if under_gevent() else elements:
             while not offer(element):
                 if buffer.abandoned:
                     return
                 self._writable.wait(buffer.writable_now, buffer.patience())
+
+
+def _in_turns(elements: Iterator[T]) -> Iterator[T]:
+    """The elements, with a pause after each turn, however little their source has to wait."""
+    turn_ends = time.monotonic() + TASK_TURN
+    for element in elements:
+        yield element
+        if time.monotonic() >= turn_ends:
+            time.sleep(TASK_PAUSE)
+            turn_ends = time.monotonic() + TASK_TURN
 
 
 class TaskPump:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Ma
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any, Final, Generic, TypeVar, cast
 
-__all__ = ["Inline", "Source", "aclose", "check_source", "inline"]
+__all__ = ["Inline", "Source", "aclose", "check_source", "inline", "under_gevent"]
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ def check_source(argument: str, value: object) -> None:
         raise TypeError(f"{expected}, got one mapping: put it in a list, or pass its .items()")
     if isinstance(value, type) or not (hasattr(value, "__iter__") or hasattr(value, "__aiter__")):
         raise TypeError(f"{expected}, got {type(value).__name__}")
-    if not hasattr(value, "__iter__") and _under_gevent():
+    if not hasattr(value, "__iter__") and under_gevent():
         raise RuntimeError(
             f"{argument} must be a sync iterable under gevent, whose threads are not threads and "
             "cannot run an event loop: got an async one, which servers with threads (gunicorn "
@@ -75,7 +75,8 @@ def check_source(argument: str, value: object) -> None:
         )
 
 
-def _under_gevent() -> bool:
+def under_gevent() -> bool:
+    """Whether threads are greenlets, which nothing interrupts."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and monkey.is_module_patched("threading")
 

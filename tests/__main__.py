@@ -20,6 +20,9 @@ PROGRAMS = {
     "curl": "curl",
     "wget": "wget",
 }
+ALL = ("run-parallel", "--parallel", "auto", "--parallel-no-spinner")
+"""tox arguments: as many environments at a time as there are processors."""
+
 POSTGRESQL = Path("/usr/lib/postgresql")
 
 
@@ -72,7 +75,7 @@ def main() -> int:
     program = tox()
     find_pythons()
     os.environ["UV_PYTHON_DOWNLOADS"] = "never"
-    return subprocess.run([program, *sys.argv[1:]], cwd=ROOT, check=False).returncode
+    return subprocess.run([program, *(sys.argv[1:] or ALL)], cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from werkzeug.http import generate_etag
 
-from streamkit.source import aclose
+from streamkit.source import aclose, check_async
 
 __all__ = ["FileResource", "Open", "Resource", "file_source", "resource_of"]
 
@@ -253,7 +253,10 @@ def _reopenable(function: Any, size: int | None) -> ReopenableResource | None:
         )
     if size is None:
         raise ValueError("size, in bytes, must be given with a source that is a function")
-    return ReopenableResource(function, size)
+    resource = ReopenableResource(function, size)
+    if resource.is_async:
+        check_async("source")
+    return resource
 
 
 def _takes(function: Any, *arguments: object) -> bool:

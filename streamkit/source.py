@@ -6,7 +6,15 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Ma
 from contextlib import AsyncExitStack, ExitStack
 from typing import Any, Final, Generic, TypeVar, cast
 
-__all__ = ["Inline", "Source", "aclose", "check_source", "inline", "under_gevent"]
+__all__ = [
+    "Inline",
+    "Source",
+    "aclose",
+    "check_async",
+    "check_source",
+    "inline",
+    "under_gevent",
+]
 
 T = TypeVar("T")
 
@@ -67,11 +75,17 @@ def check_source(argument: str, value: object) -> None:
         raise TypeError(f"{expected}, got one mapping: put it in a list, or pass its .items()")
     if isinstance(value, type) or not (hasattr(value, "__iter__") or hasattr(value, "__aiter__")):
         raise TypeError(f"{expected}, got {type(value).__name__}")
-    if not hasattr(value, "__iter__") and under_gevent():
+    if not hasattr(value, "__iter__"):
+        check_async(argument)
+
+
+def check_async(argument: str) -> None:
+    """Raise RuntimeError if this process cannot stream an async source."""
+    if under_gevent():
         raise RuntimeError(
-            f"{argument} must be a sync iterable under gevent, whose threads are not threads and "
-            "cannot run an event loop: got an async one, which servers with threads (gunicorn "
-            "-k gthread) and ASGI servers stream"
+            f"{argument} must be sync under gevent, whose threads are not threads and cannot run "
+            "an event loop: got an async one, which servers with threads (gunicorn -k gthread) and "
+            "ASGI servers stream"
         )
 
 

@@ -172,6 +172,10 @@ async def coroutine_function() -> list[int]:
     return [1]
 
 
+async def opening_async(start: int, stop: int) -> AsyncIterator[bytes]:
+    yield b""
+
+
 async def opening_coroutine(start: int, stop: int) -> list[bytes]:
     return []
 
@@ -284,3 +288,21 @@ def test_a_download_of_anything_but_bytes_is_an_error_that_says_so(element: Any)
 def test_inline_takes_a_sync_iterable(value: Any) -> None:
     with pytest.raises(TypeError, match="^iterable must be"):
         streamkit.inline(value)
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [
+        (sse, {"events": async_generator_function()}),
+        (export, {"rows": async_generator_function()}),
+        (download, {"source": async_generator_function()}),
+        (download, {"source": opening_async, "size": 1}),
+    ],
+    ids=["sse", "export", "download", "download-function"],
+)
+def test_async_sources_are_refused_where_threads_are_greenlets(
+    call: Any, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamkit.source.under_gevent", lambda: True)
+    with pytest.raises(RuntimeError, match=r"must be sync under gevent.* -k gthread"):
+        call(**arguments)

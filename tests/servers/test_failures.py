@@ -75,7 +75,7 @@ def test_a_source_that_the_server_cannot_run_is_refused(
     with server.client() as client:
         response = client.get(body.path, name=name, source=refused, count=1, **body.query)
         assert response.status == 500
-    server.expect_error("must be a sync iterable under gevent")
+    server.expect_error("must be sync under gevent")
 
 
 @pytest.mark.parametrize("size", [10 * PIECE - 1, 9 * PIECE, 10 * PIECE + 1])

@@ -13,7 +13,7 @@ from servers.network import isolate, run
 
 SERVER, CLIENT = "192.0.2.1", "192.0.2.2"
 
-SERVERS = ("gunicorn-gthread", "waitress", "uvicorn-h11")
+SERVERS = ("gunicorn-gthread", "uvicorn-h11")
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.server in SERVERS], ids=str)

@@ -4,10 +4,10 @@ import pytest
 from servers.bodies import PIECE
 from servers.harness import ROWS, Row, Server, until
 
-# The others under WSGI do not say which socket it is: see docs/reliability.md.
-GIVE_SOCKETS = ("gunicorn-gthread", "gunicorn-gevent", "werkzeug")
+# As Werkzeug does; the others under WSGI do not: see docs/reliability.md.
+GIVE_SOCKETS = ("gunicorn-gthread", "gunicorn-gevent")
 
-ASGI = ("uvicorn-h11", "hypercorn", "gunicorn-asgi", "granian-asgi")
+ASGI = ("uvicorn-h11", "hypercorn", "granian-asgi")
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.server in GIVE_SOCKETS + ASGI], ids=str)

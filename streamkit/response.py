@@ -61,7 +61,7 @@ class StreamResponse:
 
     @property
     def live(self) -> bool:
-        """Whether the head goes out at once, and not with the first chunk."""
+        """Whether it is for as long as its client is there, and not a whole that has an end."""
         return self._pipeline.kind.live
 
     @property

@@ -29,8 +29,9 @@ class StreamingResponse(flask.Response):
     """A response whose body is a stream.
 
     ``request``, ``session`` and ``g`` go on working in its source and serializer, and the teardown
-    functions of the request and the app run when the stream is over. A download or export whose
-    source fails before its first element is answered by the app's error handlers.
+    functions of the request and the app run when the stream is over (of a file or bytes, which
+    need neither, when the request was handled). A source that fails before its first element is
+    answered by the app's error handlers.
     """
 
     def __init__(self, response: StreamResponse) -> None:

@@ -18,6 +18,7 @@ PROGRAMS = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "curl": "curl",
+    "ip": "iproute2",
     "wget": "wget",
 }
 ALL = ("run-parallel", "--parallel", "auto", "--parallel-no-spinner")

@@ -102,7 +102,7 @@ class StreamingResponse(StreamingHttpResponse):
         self._has_file_wrapper = False
         self._server_file: ServerFile | None = None
         super().__init__(
-            cast("Any", self._body), status=response.status, headers=dict(response.headers)
+            cast("Any", self._body), status=response.status, headers=dict([*response.headers])
         )
 
     @property
@@ -185,20 +185,28 @@ class StreamingResponse(StreamingHttpResponse):
     def _negotiate(self, request: HttpRequest) -> None:
         method = request.method or ""
         if self._is_untouched:
-            headers = Headers([*self.items()])
+            headers = Headers(self._pairs())
             self.status_code = self.stream.negotiate(
                 method, EnvironHeaders(request.META), self.status_code, headers
             )
-            self.headers = ResponseHeaders(dict(headers))
+            self._set_headers(headers)
         if method == "HEAD" or self.stream.is_bodiless:
             self.stream.close()
             self._content = ()
 
     def _decline(self) -> None:
-        headers = Headers([*self.items()])
+        headers = Headers(self._pairs())
         self.status_code = self.stream.decline(headers)
-        self.headers = ResponseHeaders(dict(headers))
+        self._set_headers(headers)
         self.streaming_content = ()
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        return [*self.items()]
+
+    def _set_headers(self, headers: Headers) -> None:
+        pairs = [*headers]
+        if pairs != self._pairs():
+            self.headers = ResponseHeaders(dict(pairs))
 
     @property
     def _has_server_file(self) -> bool:

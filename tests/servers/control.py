@@ -26,6 +26,9 @@ def _serve(listener: socket.socket) -> None:
         with connection, connection.makefile("rwb") as file:
             letter = msgspec.json.decode(file.readline(), type=Letter | None)
             file.write(msgspec.json.encode(_state() if letter is None else _deliver(letter)))
+            file.flush()
+            # A process that was forked meanwhile holds it open, too.
+            connection.shutdown(socket.SHUT_WR)
 
 
 def _deliver(letter: Letter) -> bool:

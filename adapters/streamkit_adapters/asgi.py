@@ -47,8 +47,8 @@ class StreamingResponse:
     ) -> None:
         """Send the stream. Returns early once the client has left.
 
-        Raises what the source or the encoder raised: before the head was sent, for a download or
-        export that fails at once.
+        Raises what the source or the encoder raised: before the head was sent, if that fails at
+        once.
         """
         await stream(self._response, self.status, self.headers, scope, receive, send)
 
@@ -188,10 +188,8 @@ class StreamkitMiddleware:
             await self._app(scope, receive, send)
             return
         tenant = self._tenant(scope) if self._tenant else None
-        headers, query = (
-            headers_of(scope.get("headers", ())),
-            scope.get("query_string", b"").decode("latin-1"),
-        )
+        headers = headers_of(scope.get("headers", ()))
+        query = scope.get("query_string", b"").decode("latin-1")
         with request_context(scope["method"], headers, tenant, query, self._admission):
             await self._app(scope, receive, send)
 

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from email.message import EmailMessage
 from functools import partial
@@ -70,15 +71,15 @@ def _just(source: Any, folder: Path) -> Any:
     return source
 
 
-class Suite:
+class Suite(ABC):
     """The tests of an adapter, of which a subclass says how to ask it."""
 
     sent_by_server: ClassVar[frozenset[str]] = frozenset()
     """The forms that the server sends by itself, if it can."""
 
+    @abstractmethod
     def ask(self, view: View, method: str, headers: Headers, *, sends_files: bool) -> Answer:
         """What answers where ``view`` makes the response, given the adapter's service."""
-        raise NotImplementedError
 
     def _ask(
         self,

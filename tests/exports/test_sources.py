@@ -89,6 +89,7 @@ def test_a_reader_is_closed() -> None:
         closes = 0
 
         def read_next_batch(self) -> Any:
+            # A reader is told by it, and read by iteration.
             raise NotImplementedError
 
         def __iter__(self) -> Any:

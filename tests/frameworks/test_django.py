@@ -247,38 +247,33 @@ MIDDLEWARE = [
 ]
 
 
-def shouting(get_response: Any) -> Any:
-    """Puts an iterator around the content, of the kind that is asked for."""
+def put_around(get_response: Any, shout: Callable[[Any], Callable[[Any], Any]]) -> Any:
+    """Puts around the content what ``shout`` says of the response."""
 
     def middleware(request: HttpRequest) -> Any:
         response = get_response(request)
-        shout = shout_async if response.is_async else shout_sync
-        response.streaming_content = shout(response.streaming_content)
+        around = shout(response)
+        response.streaming_content = around(response.streaming_content)
         return response
 
     return middleware
+
+
+def shouting(get_response: Any) -> Any:
+    """An iterator of the kind that is asked for."""
+    return put_around(
+        get_response, lambda response: shout_async if response.is_async else shout_sync
+    )
 
 
 def sync_shouting(get_response: Any) -> Any:
     """The same, and does not ask; under ASGI it has to be there first."""
-
-    def middleware(request: HttpRequest) -> Any:
-        response = get_response(request)
-        response.streaming_content = shout_sync(response.streaming_content)
-        return response
-
-    return middleware
+    return put_around(get_response, lambda response: shout_sync)
 
 
 def async_shouting(get_response: Any) -> Any:
     """The same; under WSGI it has to be there first."""
-
-    def middleware(request: HttpRequest) -> Any:
-        response = get_response(request)
-        response.streaming_content = shout_async(response.streaming_content)
-        return response
-
-    return middleware
+    return put_around(get_response, lambda response: shout_async)
 
 
 def shout_sync(content: Iterable[bytes]) -> Iterator[bytes]:

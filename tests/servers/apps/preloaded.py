@@ -39,6 +39,7 @@ def wsgi_app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Ite
 
 async def asgi_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     if scope["type"] != "http":
+        # So a server is told that there is no lifespan.
         raise NotImplementedError(scope["type"])
     source = SOURCES[scope["query_string"].decode().removeprefix("source=")]
     await asgi.StreamingService.export("rows", source(), "ndjson")(scope, receive, send)

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from urllib.request import urlopen
 
 import pytest
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
@@ -60,7 +61,10 @@ class Card:
         self.find(selector).click()
 
     def until(self, condition: Callable[[], object]) -> None:
-        WebDriverWait(self.browser, SECONDS, 0.05).until(lambda _: condition())
+        """Wait for this; the page may replace what is looked at meanwhile."""
+        WebDriverWait(
+            self.browser, SECONDS, 0.05, (NoSuchElementException, StaleElementReferenceException)
+        ).until(lambda _: condition())
 
     def shows(self, field: str, text: str) -> None:
         self.until(lambda: self.text(field).startswith(text))

@@ -8,6 +8,7 @@ from werkzeug.datastructures import Headers
 from streamkit import preconditions, ranges
 from streamkit.byteranges import Part, content_range, multipart, parts_source
 from streamkit.encoders import OctetsEncoder
+from streamkit.headers import ResponseHeaders
 from streamkit.pipeline import Pipeline
 from streamkit.representation import Representation, without_body
 from streamkit.resource import FileResource, Resource
@@ -27,7 +28,12 @@ class Download(Representation):
         self._read = read
 
     def select(
-        self, method: str, request: Headers, status: int, headers: Headers, pipeline: Pipeline
+        self,
+        method: str,
+        request: Headers,
+        status: int,
+        headers: ResponseHeaders,
+        pipeline: Pipeline,
     ) -> int:
         is_conditional = status == 200 and method in ("GET", "HEAD")
         if is_conditional and (failed := preconditions.evaluate(request, headers)) != 200:
@@ -37,7 +43,8 @@ class Download(Representation):
         if resource is None:
             return status
         # Only GET has ranges.
-        if is_conditional and method == "GET" and preconditions.if_range(request, headers):
+        has_range = is_conditional and method == "GET" and "Range" in request
+        if has_range and preconditions.if_range(request, headers):
             # On more than one line it is malformed.
             wanted = ranges.requested(",".join(request.getlist("Range")), resource.size)
         if wanted is None:
@@ -54,7 +61,11 @@ class Download(Representation):
         return status
 
     def _select_part(
-        self, resource: Resource, wanted: list[range], headers: Headers, pipeline: Pipeline
+        self,
+        resource: Resource,
+        wanted: list[range],
+        headers: ResponseHeaders,
+        pipeline: Pipeline,
     ) -> int:
         parts: list[Part] = [*wanted]
         if len(wanted) == 1:

@@ -5,6 +5,7 @@ from werkzeug.http import parse_set_header
 
 from streamkit import coding
 from streamkit.encoders import CompressedEncoder
+from streamkit.headers import ResponseHeaders
 from streamkit.pipeline import Pipeline
 from streamkit.representation import Representation
 
@@ -15,10 +16,17 @@ class Export(Representation):
     """Negotiates the content coding (RFC 9110, section 12.5.3), unless there is one already."""
 
     def select(
-        self, method: str, request: Headers, status: int, headers: Headers, pipeline: Pipeline
+        self,
+        method: str,
+        request: Headers,
+        status: int,
+        headers: ResponseHeaders,
+        pipeline: Pipeline,
     ) -> int:
         if "Content-Encoding" not in headers:
-            vary = parse_set_header(", ".join(headers.getlist("Vary")))
+            vary = parse_set_header(
+                ", ".join(v for name, v in headers.items() if name.lower() == "vary")
+            )
             vary.add("Accept-Encoding")
             headers["Vary"] = vary.to_header()
             accepted = coding.accepted(request.get("Accept-Encoding", ""))

@@ -7,13 +7,15 @@ from typing import Final, Literal
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_date, parse_etags, unquote_etag
 
+from streamkit.headers import ResponseHeaders
+
 __all__ = ["evaluate", "if_range"]
 
 MAX_LENGTH: Final = 4096
 """A longer list of entity tags matches nothing: older Werkzeugs read it in quadratic time."""
 
 
-def evaluate(request: Headers, response: Headers) -> Literal[200, 304, 412]:
+def evaluate(request: Headers, response: ResponseHeaders) -> Literal[200, 304, 412]:
     """The status that the preconditions of a GET or HEAD request lead to.
 
     ``response`` are the headers of the 200; its ``ETag`` and ``Last-Modified`` are what the
@@ -32,7 +34,7 @@ def evaluate(request: Headers, response: Headers) -> Literal[200, 304, 412]:
     return 200
 
 
-def if_range(request: Headers, response: Headers) -> bool:
+def if_range(request: Headers, response: ResponseHeaders) -> bool:
     """Whether the part that the client has is of this representation, so that a range fits to it.
 
     Entity tags are compared strongly, and a date must be the very one, and old enough to tell two
@@ -52,7 +54,7 @@ def if_range(request: Headers, response: Headers) -> bool:
     )
 
 
-def _is_newer(response: Headers, since: str | None) -> bool | None:
+def _is_newer(response: ResponseHeaders, since: str | None) -> bool | None:
     """Whether the response was modified later than ``since``; None if that cannot be told."""
     if (date := _date(since)) is None or (modified := _date(response.get("Last-Modified"))) is None:
         return None
@@ -67,7 +69,7 @@ def _date(value: str | None) -> datetime | None:
         return None
 
 
-def _matches(lines: Sequence[str], response: Headers, *, strong: bool) -> bool:
+def _matches(lines: Sequence[str], response: ResponseHeaders, *, strong: bool) -> bool:
     """Whether the entity tag of the response is in a header, on whichever of its ``lines``."""
     value = ",".join(lines)
     if value.strip() == "*":

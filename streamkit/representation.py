@@ -1,18 +1,26 @@
 """What a response says, fitted to what a request asks for."""
 
-from werkzeug.datastructures import Headers
-from werkzeug.http import remove_entity_headers
+from typing import Final
 
+from werkzeug.datastructures import Headers
+from werkzeug.http import is_entity_header
+
+from streamkit.headers import ResponseHeaders
 from streamkit.pipeline import Pipeline
 from streamkit.resource import FileResource
 
 __all__ = ["Representation", "without_body"]
 
+KEPT: Final = frozenset({"expires", "content-location", "last-modified"})
+"""What a cache may want to know even of a body that is not sent."""
 
-def without_body(headers: Headers) -> None:
-    """Leave out what describes a body, but for what a cache may want to know of it."""
-    remove_entity_headers(headers, ("expires", "content-location", "last-modified"))
-    headers.remove("Content-Disposition")
+
+def without_body(headers: ResponseHeaders) -> None:
+    """Leave out what describes a body."""
+    for name in [*headers.keys()]:
+        if is_entity_header(name) and name.lower() not in KEPT:
+            del headers[name]
+    del headers["Content-Disposition"]
 
 
 class Representation:
@@ -22,7 +30,12 @@ class Representation:
     """The file that is all of the body, once it has been selected."""
 
     def select(
-        self, method: str, request: Headers, status: int, headers: Headers, pipeline: Pipeline
+        self,
+        method: str,
+        request: Headers,
+        status: int,
+        headers: ResponseHeaders,
+        pipeline: Pipeline,
     ) -> int:
         """Fit ``headers``, and what ``pipeline`` carries, to a request.
 

@@ -11,6 +11,7 @@ from werkzeug.datastructures import Headers
 from streamkit import process
 from streamkit.admission import admission
 from streamkit.encoders import OctetsEncoder
+from streamkit.headers import ResponseHeaders
 from streamkit.kind import DOWNLOAD
 from streamkit.metrics import StreamMetrics
 from streamkit.pipeline import AsyncChunks, Callback, Chunks, Pipeline
@@ -74,7 +75,9 @@ class StreamResponse:
         """Whether the source can only be read asynchronously; it is streamed everywhere."""
         return self._pipeline.is_async
 
-    def negotiate(self, method: str, request: Headers, status: int, headers: Headers) -> int:
+    def negotiate(
+        self, method: str, request: Headers, status: int, headers: ResponseHeaders
+    ) -> int:
         """Before it is opened, fit it to the request that it is to answer.
 
         ``method`` and ``request`` are the request's method and headers, ``status`` and ``headers``
@@ -92,7 +95,7 @@ class StreamResponse:
             headers["Content-Length"] = "0"
         return status
 
-    def decline(self, headers: Headers) -> int:
+    def decline(self, headers: ResponseHeaders) -> int:
         """The source raised ``NothingMore``: change ``headers``, and return the status."""
         self.is_bodiless = True
         without_body(headers)
@@ -110,12 +113,12 @@ class StreamResponse:
         self._pipeline.call_on_close(lambda _: admission.leave())
         return True
 
-    def _reject(self, headers: Headers) -> int:
+    def _reject(self, headers: ResponseHeaders) -> int:
         self._pipeline.reject()
         self.is_bodiless = True
         without_body(headers)
         for name in ("Accept-Ranges", "ETag", "Last-Modified"):
-            headers.remove(name)
+            del headers[name]
         headers["Retry-After"] = str(randint(*RETRY_AFTER))
         return 503
 

@@ -22,6 +22,7 @@ class ServerFile:
         pipeline.abandon_with(self)
         self._file = resource.file
         self._file.seek(0)
+        self.tell = self._file.tell
         self._size = resource.size
         self._pipeline = pipeline
         self._furthest = 0
@@ -47,9 +48,6 @@ class ServerFile:
         # gunicorn does so after it has sent the file, and then goes back to where it began.
         self._furthest = max(self._furthest, position)
         return position
-
-    def tell(self) -> int:
-        return self._file.tell()
 
     def was_sent(self) -> None:
         """All of it was handed to the server."""

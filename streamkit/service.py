@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from os import PathLike
 from typing import IO, Any, Final, Generic, Literal, TypeVar, get_args
 
@@ -52,6 +53,9 @@ ExportFormat = Literal["json", "csv", "ndjson"]
 
 # What may be one user's alone. Without a word on it, caches make up how long it is fresh.
 SAVED: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
+
+# A file is asked for more often than it changes.
+_http_date: Final = lru_cache(http_date)
 
 _EXPORTS: dict[str, tuple[str, type[JsonEncoder] | type[CsvEncoder] | type[NdjsonEncoder]]] = {
     "json": ("application/json", JsonEncoder),
@@ -106,13 +110,11 @@ class BaseStreamingService(ABC, Generic[R]):
         check_name("name", name)
         check_source("events", events)
         check_callable("serialize", serialize)
-        headers = Headers(
-            {
-                "Content-Type": "text/event-stream",
-                "Cache-Control": "no-cache",
-                "X-Accel-Buffering": "no",
-            }
-        )
+        headers = {
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-cache",
+            "X-Accel-Buffering": "no",
+        }
         source = cls.read(events)
         return cls._stream(kind.SSE, name, source, SSEEncoder(serialize), headers)
 
@@ -148,13 +150,11 @@ class BaseStreamingService(ABC, Generic[R]):
         """
         check_name("name", name)
         check_size(size)
-        headers = Headers(
-            {
-                "Content-Disposition": content_disposition(filename, inline=inline),
-                "Content-Type": check_content_type(content_type) or guess_content_type(filename),
-                **SAVED,
-            }
-        )
+        headers = {
+            "Content-Disposition": content_disposition(filename, inline=inline),
+            "Content-Type": check_content_type(content_type) or guess_content_type(filename),
+            **SAVED,
+        }
         etag, last_modified = check_etag(etag), check_last_modified(last_modified)
         resource = resource_of(source, size)
         representation = Download(resource, cls.read)
@@ -178,7 +178,7 @@ class BaseStreamingService(ABC, Generic[R]):
             headers["ETag"] = etag
         if last_modified is not None:
             # Not in the future, says section 8.8.2.1.
-            headers["Last-Modified"] = http_date(min(last_modified, datetime.now(UTC)))
+            headers["Last-Modified"] = _http_date(min(last_modified, datetime.now(UTC)))
         encoder = OctetsEncoder(size)
         return cls._stream(kind.DOWNLOAD, name, pieces, encoder, headers, representation)
 
@@ -205,13 +205,11 @@ class BaseStreamingService(ABC, Generic[R]):
             expected = ", ".join(map(repr, get_args(ExportFormat)))
             raise ValueError(f"format must be one of {expected}, got {format!r}")
         content_type, encoder = _EXPORTS[format]
-        headers = Headers(
-            {
-                "Content-Type": content_type,
-                "Content-Disposition": content_disposition(f"{name}.{format}"),
-                **SAVED,
-            }
-        )
+        headers = {
+            "Content-Type": content_type,
+            "Content-Disposition": content_disposition(f"{name}.{format}"),
+            **SAVED,
+        }
         source, columns = cls.read_rows(rows, serialize)
         return cls._stream(
             kind.EXPORT, name, source, encoder(serialize, columns), headers, Export()
@@ -224,13 +222,15 @@ class BaseStreamingService(ABC, Generic[R]):
         name: str,
         source: Source[Any],
         encoder: Encoder,
-        headers: Headers,
+        headers: dict[str, str],
         representation: Representation | None = None,
     ) -> R:
         tenant = context.get().tenant
         record = Record(kind, name, tenant, stream_metrics(kind.name, name, tenant))
         pipeline = Pipeline(kind, source, encoder, record)
-        return cls.respond(StreamResponse(pipeline, headers, representation=representation))
+        return cls.respond(
+            StreamResponse(pipeline, Headers(headers), representation=representation)
+        )
 
 
 class StreamingService(BaseStreamingService[StreamResponse]):

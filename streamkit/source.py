@@ -3,7 +3,6 @@
 import inspect
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack
 from typing import Any, Final, Generic, TypeVar, cast
 
 __all__ = [
@@ -133,22 +132,23 @@ class Source:
         return cast("AsyncIterator[Any]", self._iterator)
 
     def close(self) -> None:
-        with ExitStack() as stack:
-            for closable in self._closables():
-                close = getattr(closable, "close", None)
-                if close is not None:
-                    stack.callback(close)
+        try:
+            if self._iterator is not self._iterable:
+                _close(self._iterator)
+        finally:
+            _close(self._iterable)
 
     async def aclose(self) -> None:
-        async with AsyncExitStack() as stack:
-            for closable in self._closables():
-                stack.push_async_callback(aclose, closable)
+        try:
+            if self._iterator is not self._iterable:
+                await aclose(self._iterator)
+        finally:
+            await aclose(self._iterable)
 
-    def _closables(self) -> list[Any]:
-        """What to close, the last one first."""
-        if self._iterator is None or self._iterator is self._iterable:
-            return [self._iterable]
-        return [self._iterable, self._iterator]
+
+def _close(closable: Any) -> None:
+    if hasattr(closable, "close"):
+        closable.close()
 
 
 async def aclose(closable: Any) -> None:

@@ -44,10 +44,10 @@ from django.db.models.query import (
     ValuesListIterable,
 )
 from django.http import HttpRequest, StreamingHttpResponse
-from django.http.response import HttpResponseBase, ResponseHeaders
+from django.http.response import HttpResponseBase
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
-from werkzeug.datastructures import EnvironHeaders, Headers
+from werkzeug.datastructures import EnvironHeaders
 
 from streamkit import (
     BaseStreamingService,
@@ -185,28 +185,16 @@ class StreamingResponse(StreamingHttpResponse):
     def _negotiate(self, request: HttpRequest) -> None:
         method = request.method or ""
         if self._is_untouched:
-            headers = Headers(self._pairs())
             self.status_code = self.stream.negotiate(
-                method, EnvironHeaders(request.META), self.status_code, headers
+                method, EnvironHeaders(request.META), self.status_code, self.headers
             )
-            self._set_headers(headers)
         if method == "HEAD" or self.stream.is_bodiless:
             self.stream.close()
             self._content = ()
 
     def _decline(self) -> None:
-        headers = Headers(self._pairs())
-        self.status_code = self.stream.decline(headers)
-        self._set_headers(headers)
+        self.status_code = self.stream.decline(self.headers)
         self.streaming_content = ()
-
-    def _pairs(self) -> list[tuple[str, str]]:
-        return [*self.items()]
-
-    def _set_headers(self, headers: Headers) -> None:
-        pairs = [*headers]
-        if pairs != self._pairs():
-            self.headers = ResponseHeaders(dict(pairs))
 
     @property
     def _has_server_file(self) -> bool:

@@ -1,9 +1,9 @@
-"""Files over real servers, against the frameworks' own responses on the same server."""
+"""Files over real servers, against the frameworks' own responses and a server's static files."""
 
 import os
 import socket
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -17,12 +17,22 @@ from django.http import FileResponse as DjangoFileResponse
 from django.urls import path as route
 from starlette.responses import FileResponse
 
+from streamkit_adapters import asgi as asgi_adapter
 from streamkit_adapters import django as django_adapter
 from streamkit_adapters import flask as flask_adapter
 from streamkit_adapters import starlette as starlette_adapter
 
 from .measure import Run, print_table, rates
-from .server import UVICORN, WAITRESS, Server, run_uvicorn, run_waitress, serving
+from .server import (
+    GRANIAN,
+    UVICORN,
+    WAITRESS,
+    Server,
+    run_granian,
+    run_uvicorn,
+    run_waitress,
+    serving,
+)
 
 __all__ = ["main"]
 
@@ -47,6 +57,9 @@ NAME: Final = "data.bin"
 Respond = Callable[[str], Any]
 """Makes the response that sends the file at a path."""
 
+PLAIN: Final[dict[str, Respond]] = {
+    OURS: lambda path: asgi_adapter.StreamingService.download(path, filename=NAME),
+}
 STARLETTE: Final[dict[str, Respond]] = {
     OURS: lambda path: starlette_adapter.StreamingService.download(path, filename=NAME),
     "FileResponse": lambda path: FileResponse(path, filename=NAME),
@@ -63,6 +76,11 @@ DJANGO: Final[dict[str, Respond]] = {
         filename=NAME,
     ),
 }
+
+
+async def plain_app(scope: Any, receive: Any, send: Any) -> None:
+    way, path = _asked(scope["path"])
+    await PLAIN[way](path)(scope, receive, send)
 
 
 async def starlette_app(scope: Any, receive: Any, send: Any) -> None:
@@ -104,11 +122,14 @@ def _django() -> Any:
     return get_wsgi_application()
 
 
-SERVERS: Final = {
-    f"Starlette on {UVICORN}": (run_uvicorn, starlette_app, STARLETTE),
-    f"Flask on {WAITRESS}": (run_waitress, flask_app, FLASK),
-    f"Django on {WAITRESS}": (run_waitress, django_app, DJANGO),
-}
+def servers(folder: Path) -> dict[str, tuple[Callable[..., None], Any, Iterable[str]]]:
+    """How each is run, with which app, and the ways in which files of ``folder`` are asked for."""
+    return {
+        f"Starlette on {UVICORN}": (run_uvicorn, starlette_app, STARLETTE),
+        f"Flask on {WAITRESS}": (run_waitress, flask_app, FLASK),
+        f"Django on {WAITRESS}": (run_waitress, django_app, DJANGO),
+        f"ASGI on {GRANIAN}": (partial(run_granian, folder), plain_app, (*PLAIN, "static")),
+    }
 
 
 class Download:
@@ -166,7 +187,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / NAME
         path.touch()
-        for title, (run, app, ways) in SERVERS.items():
+        for title, (run, app, ways) in servers(path.parent).items():
             with serving(run, app) as server:
                 for load in LOADS:
                     compare(title, server, ways, path, load)

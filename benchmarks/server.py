@@ -1,28 +1,36 @@
 """Real servers, each in a process of its own, and a client that does less than they do."""
 
+import asyncio
 import multiprocessing
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psutil
 import uvicorn
 import waitress
+from granian.constants import Interfaces
+from granian.server.embed import Server as Granian
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 __all__ = [
+    "GRANIAN",
     "UVICORN",
     "WAITRESS",
     "Server",
     "largest",
     "read_all",
+    "run_granian",
     "run_uvicorn",
     "run_waitress",
     "serving",
 ]
 
+GRANIAN: Final = f"granian {version('granian')}"
 UVICORN: Final = f"uvicorn {uvicorn.__version__} ({AutoHTTPProtocol.__name__})"
 WAITRESS: Final = f"waitress {version('waitress')}"
 
@@ -33,33 +41,61 @@ RECEIVED_AT_ONCE: Final = 256 * 1024
 """Bytes."""
 
 
+Address = tuple[str, int]
+
+
 class Server(NamedTuple):
-    address: tuple[str, int]
+    address: Address
     pid: int
 
 
-def run_uvicorn(app: Any, listener: socket.socket) -> None:
-    config = uvicorn.Config(app, lifespan="off", access_log=False, log_level="warning")
-    uvicorn.Server(config).run(sockets=[listener])
+def run_uvicorn(app: Any, address: Address) -> None:
+    host, port = address
+    uvicorn.run(app, host=host, port=port, lifespan="off", access_log=False, log_level="warning")
 
 
-def run_waitress(app: Any, listener: socket.socket) -> None:
-    waitress.serve(app, sockets=[listener], _quiet=True)
+def run_waitress(app: Any, address: Address) -> None:
+    host, port = address
+    waitress.serve(app, host=host, port=port, _quiet=True)
+
+
+def run_granian(folder: Path, app: Any, address: Address) -> None:
+    """By itself it sends the files of ``folder``, where ``/static`` comes before the path."""
+    server = Granian(
+        app,
+        *address,
+        interface=Interfaces.ASGINL,
+        log_enabled=False,
+        static_path_route=[f"/static{folder}"],
+        static_path_mount=[folder],
+    )
+    asyncio.run(server.serve())
 
 
 @contextmanager
-def serving(run: Callable[[Any, socket.socket], None], app: Any) -> Iterator[Server]:
+def serving(run: Callable[[Any, Address], None], app: Any) -> Iterator[Server]:
     """Run a server with ``app``, a function of a module, until the end of the block."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        process = multiprocessing.get_context("spawn").Process(target=run, args=(app, listener))
-        process.start()
-        address = listener.getsockname()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address: Address = free.getsockname()
+    process = multiprocessing.get_context("spawn").Process(target=run, args=(app, address))
+    process.start()
     assert process.pid
     try:
+        _wait_for(address)
         yield Server(address, process.pid)
     finally:
         process.terminate()
         process.join()
+
+
+def _wait_for(address: Address) -> None:
+    while True:
+        try:
+            socket.create_connection(address).close()
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+        else:
+            return
 
 
 def read_all(

@@ -11,7 +11,7 @@ from math import inf
 from random import randint, uniform
 from typing import Any, Final, Self, TypeVar
 
-from streamkit import process
+from streamkit import interpreter, process
 from streamkit.background import background_loop
 from streamkit.buffer import Buffer
 from streamkit.encoders import Encoder
@@ -546,6 +546,7 @@ class AsyncChunks:
         # this task: the loop would never come to hear of it.
         if time.monotonic() >= self._turn_ends:
             pipeline.buffer.come_back()
+            interpreter.share()
             await asyncio.sleep(0)
             self._turn_ends = time.monotonic() + TASK_TURN
         while not pipeline.over:

@@ -5,6 +5,7 @@ import threading
 from array import array
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -69,6 +70,26 @@ def test_a_client_that_keeps_up_loses_nothing(combination: Combination) -> None:
     assert body.replace(b": heartbeat\n\n", b"") == b"".join(
         b"data: %d\n\n" % number for number in range(200_000)
     )
+
+
+def test_a_consumer_that_never_waits_lets_threads_have_the_interpreter() -> None:
+    """One on a server that takes all it is given, whose loop gives it up only for moments."""
+    started, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.wait()
+        # A fifth of a second. It would be a minute if that had to be done in those moments.
+        assert len([number for number in range(5_000_000)]) == 5_000_000  # noqa: C416
+        done.set()
+
+    async def read() -> None:
+        async for _ in StreamingService.sse("s", AsyncSource(repeat("x" * 4096))):
+            started.set()
+            if done.is_set():
+                break
+
+    threading.Thread(target=work, daemon=True).start()
+    asyncio.run(asyncio.wait_for(read(), WAIT))
 
 
 def test_a_client_that_stops_is_told_what_it_lost_and_gets_the_latest() -> None:

@@ -10,11 +10,12 @@ from werkzeug.datastructures import Headers
 
 from streamkit import process
 from streamkit.admission import admission
+from streamkit.chunks import AsyncChunks, Chunks
 from streamkit.encoders import OctetsEncoder
 from streamkit.headers import ResponseHeaders
 from streamkit.kind import DOWNLOAD
 from streamkit.metrics import StreamMetrics
-from streamkit.pipeline import AsyncChunks, Callback, Chunks, Pipeline
+from streamkit.pipeline import Callback, Pipeline
 from streamkit.record import Record
 from streamkit.representation import Representation, without_body
 from streamkit.resource import FileResource
@@ -37,6 +38,8 @@ class StreamResponse:
 
     status: int
     headers: Headers
+    pipeline: Pipeline
+    """What it streams through, for ``streamkit.testing``."""
     is_bodiless: bool = False
     """Whether only the head is to be sent, as ``negotiate`` found out."""
 
@@ -49,31 +52,26 @@ class StreamResponse:
     ) -> None:
         self.status = status
         self.headers = headers
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._representation = representation or Representation()
         self._admission = admission.get()
         # Once opened, it goes with its chunks.
         pipeline.abandon_with(self)
 
     @property
-    def pipeline(self) -> Pipeline:
-        """What it streams through, for ``streamkit.testing``."""
-        return self._pipeline
-
-    @property
     def live(self) -> bool:
         """Whether it is for as long as its client is there, and not a whole that has an end."""
-        return self._pipeline.kind.live
+        return self.pipeline.kind.live
 
     @property
     def is_quick(self) -> bool:
         """Whether its source waits for nobody, and runs no code but the kit's: a file, or bytes."""
-        return self._pipeline.is_quick
+        return self.pipeline.is_quick
 
     @property
     def is_async(self) -> bool:
         """Whether the source can only be read asynchronously; it is streamed everywhere."""
-        return self._pipeline.is_async
+        return self.pipeline.is_async
 
     def negotiate(
         self, method: str, request: Headers, status: int, headers: ResponseHeaders
@@ -83,7 +81,7 @@ class StreamResponse:
         ``method`` and ``request`` are the request's method and headers, ``status`` and ``headers``
         those that the native response has by now. Changes ``headers``; returns the status.
         """
-        status = self._representation.select(method, request, status, headers, self._pipeline)
+        status = self._representation.select(method, request, status, headers, self.pipeline)
         self.is_bodiless = method == "HEAD" or status in BODILESS
         if not self.is_bodiless and not self._enters():
             status = self._reject(headers)
@@ -110,11 +108,11 @@ class StreamResponse:
             return True
         if not admission.enter():
             return False
-        self._pipeline.call_on_close(lambda _: admission.leave())
+        self.pipeline.call_on_close(lambda _: admission.leave())
         return True
 
     def _reject(self, headers: ResponseHeaders) -> int:
-        self._pipeline.reject()
+        self.pipeline.reject()
         self.is_bodiless = True
         without_body(headers)
         for name in ("Accept-Ranges", "ETag", "Last-Modified"):
@@ -135,7 +133,7 @@ class StreamResponse:
         """
         if self.file is None:
             raise RuntimeError("this body is not the whole of a file")
-        return ServerFile(self.file, self._pipeline)
+        return ServerFile(self.file, self.pipeline)
 
     def around(self, content: Iterable[bytes] | AsyncIterable[bytes]) -> "StreamResponse":
         """A response with the same head around ``content``, which a middleware made of this one.
@@ -150,16 +148,16 @@ class StreamResponse:
     @property
     def context(self) -> Context:
         """The copy of the caller's context that all of the source runs in."""
-        return self._pipeline.context
+        return self.pipeline.context
 
     @property
     def encoder_context(self) -> Context:
         """The other copy, that ``serialize`` runs in."""
-        return self._pipeline.encoder_context
+        return self.pipeline.encoder_context
 
     def make_inline(self) -> None:
         """Before it is opened, keep its sync source on the thread of its consumer."""
-        self._pipeline.make_inline()
+        self.pipeline.make_inline()
 
     def call_on_close(self, callback: Callback) -> None:
         """Call ``callback`` once, when the stream is over and its source closed.
@@ -167,16 +165,16 @@ class StreamResponse:
         It is passed the exception that ended the stream, or None, and runs in ``context``, on the
         thread or task of whichever side left last.
         """
-        self._pipeline.call_on_close(callback)
+        self.pipeline.call_on_close(callback)
 
     def __iter__(self) -> Chunks:
         """The chunks, for this thread. Raises RuntimeError the second time."""
-        return Chunks(self._pipeline)
+        return Chunks(self.pipeline)
 
     def __aiter__(self) -> AsyncChunks:
         """The chunks, for the running loop. Raises RuntimeError the second time."""
-        return AsyncChunks(self._pipeline)
+        return AsyncChunks(self.pipeline)
 
     def close(self) -> None:
         """The response is not wanted, or no longer: close its source. Idempotent."""
-        self._pipeline.abandon()
+        self.pipeline.abandon()

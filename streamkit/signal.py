@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-__all__ = ["LoopSignal", "Signal", "ThreadSignal", "call_on", "running_loop"]
+__all__ = ["LoopSignal", "Signal", "ThreadSignal", "call_on", "running_loop", "weakly"]
 
 
 class Signal(Protocol):
@@ -100,6 +101,18 @@ def call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> No
         # A closed loop: whoever waited there is gone with it.
         if not loop.is_closed():
             raise
+
+
+def weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """Calls ``method``, if what it is bound to is still there, and does not keep it."""
+    reference = weakref.WeakMethod(method)
+
+    def call() -> None:
+        found = reference()
+        if found is not None:
+            found()
+
+    return call
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

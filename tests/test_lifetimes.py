@@ -432,7 +432,7 @@ class TestClosingFromAnotherThread:
 def test_a_loop_hears_of_its_clients_though_no_chunk_has_to_be_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("streamkit.pipeline.TASK_TURN", 0.0)
+    monkeypatch.setattr("streamkit.chunks.TASK_TURN", 0.0)
 
     async def main() -> None:
         source = SyncSource([bytes(64 * 1024)] * 3)

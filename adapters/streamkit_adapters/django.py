@@ -57,7 +57,7 @@ from streamkit import (
     shutdown_on_signals,
 )
 from streamkit.admission import Admission
-from streamkit.pipeline import AsyncChunks, Chunks
+from streamkit.chunks import AsyncChunks, Chunks
 from streamkit.server_file import ServerFile
 from streamkit.service import Source
 from streamkit.signal import running_loop

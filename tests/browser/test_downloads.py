@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from streamkit_adapters.wsgi import StreamingService
 
@@ -34,13 +34,14 @@ def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable
 
 
 class Quiet(WSGIRequestHandler):
-    def log_message(self, *arguments: object) -> None:
+    def log(self, type: str, message: str, *args: object) -> None:
         pass
 
 
 @pytest.fixture(scope="module")
 def origin() -> Iterator[str]:
-    with make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:
+    # Threads, as a browser opens connections in advance and keeps them for minutes.
+    with make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -200,7 +200,7 @@ class AsyncSuite(Suite):
         registry: CollectorRegistry,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("streamkit.pipeline.MAX_STALL", 0.05)
+        monkeypatch.setattr("streamkit.chunks.MAX_STALL", 0.05)
         source = source_class(repeat("element"))
 
         async def send(event: Any) -> None:
@@ -226,8 +226,8 @@ class AsyncSuite(Suite):
         self, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As the process is shut down: sooner then."""
-        monkeypatch.setattr("streamkit.pipeline.MAX_STALL", 1000.0)
-        monkeypatch.setattr("streamkit.pipeline.CLOSING_PATIENCE", 0.05)
+        monkeypatch.setattr("streamkit.chunks.MAX_STALL", 1000.0)
+        monkeypatch.setattr("streamkit.chunks.CLOSING_PATIENCE", 0.05)
         source = AsyncSource(["event", forever])
 
         async def send(event: Any) -> None:

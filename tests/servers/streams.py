@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from servers import control
 from servers.state import Account
 
-from streamkit import BaseStreamingService, kind, pipeline
+from streamkit import BaseStreamingService, chunks, kind
 
 __all__ = ["answer", "asked"]
 
@@ -27,7 +27,7 @@ if heartbeat := os.environ.get("TEST_HEARTBEAT"):
 
 if stall := os.environ.get("TEST_MAX_STALL"):
     # Before an adapter is imported, which takes it from there.
-    pipeline.MAX_STALL = float(stall)  # type: ignore[misc]
+    chunks.MAX_STALL = float(stall)  # type: ignore[misc]
 
 
 class SyncSource:

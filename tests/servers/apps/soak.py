@@ -23,14 +23,14 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from prometheus_client import REGISTRY
 from servers.state import Account
 
-from streamkit import kind, pipeline
+from streamkit import chunks, kind
 
 if heartbeat := os.environ.get("TEST_HEARTBEAT"):
     kind.SSE = replace(kind.SSE, heartbeat=float(heartbeat))
 
 if stall := os.environ.get("TEST_MAX_STALL"):
     # Before an adapter is imported, which takes it from there.
-    pipeline.MAX_STALL = float(stall)  # type: ignore[misc]
+    chunks.MAX_STALL = float(stall)  # type: ignore[misc]
 
 from streamkit_adapters import asgi, wsgi
 

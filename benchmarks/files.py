@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from statistics import median
@@ -40,6 +40,9 @@ MIB: Final = 1024 * 1024
 
 OURS: Final = "streamkit"
 
+FUNCTION: Final = "function"
+"""Ours, from a function that reads the file: the server does not know that it is one."""
+
 RECEIVED_AT_ONCE: Final = 1024 * 1024
 """Bytes."""
 
@@ -54,22 +57,41 @@ LOADS: Final = (Load(512 * MIB, 1), Load(MIB, 100), Load(16 * 1024, 300))
 
 NAME: Final = "data.bin"
 
+PIECE_BYTES: Final = 64 * 1024
+
 Respond = Callable[[str], Any]
 """Makes the response that sends the file at a path."""
+
+
+def read(path: str, start: int, stop: int) -> Iterator[bytes]:
+    with Path(path).open("rb") as file:
+        file.seek(start)
+        while piece := file.read(min(PIECE_BYTES, stop - file.tell())):
+            yield piece
+
 
 PLAIN: Final[dict[str, Respond]] = {
     OURS: lambda path: asgi_adapter.StreamingService.download(path, filename=NAME),
 }
 STARLETTE: Final[dict[str, Respond]] = {
     OURS: lambda path: starlette_adapter.StreamingService.download(path, filename=NAME),
+    FUNCTION: lambda path: starlette_adapter.StreamingService.download(
+        partial(read, path), filename=NAME, size=Path(path).stat().st_size
+    ),
     "FileResponse": lambda path: FileResponse(path, filename=NAME),
 }
 FLASK: Final[dict[str, Respond]] = {
     OURS: lambda path: flask_adapter.StreamingService.download(path, filename=NAME),
+    FUNCTION: lambda path: flask_adapter.StreamingService.download(
+        partial(read, path), filename=NAME, size=Path(path).stat().st_size
+    ),
     "send_file": lambda path: flask.send_file(path, as_attachment=True, download_name=NAME),
 }
 DJANGO: Final[dict[str, Respond]] = {
     OURS: lambda path: django_adapter.StreamingService.download(path, filename=NAME),
+    FUNCTION: lambda path: django_adapter.StreamingService.download(
+        partial(read, path), filename=NAME, size=Path(path).stat().st_size
+    ),
     "FileResponse": lambda path: DjangoFileResponse(
         Path(path).open("rb"),  # noqa: SIM115 - the response closes it
         as_attachment=True,

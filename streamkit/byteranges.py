@@ -22,14 +22,16 @@ def content_range(wanted: range, size: int) -> str:
     return ContentRange("bytes", wanted.start, wanted.stop, size).to_header()
 
 
-def multipart(ranges: Sequence[range], size: int, content_type: str) -> tuple[str, list[Part]]:
+def multipart(
+    ranges: Sequence[range], size: int, content_type: str | None
+) -> tuple[str, list[Part]]:
     """The content type of a ``multipart/byteranges``, and its parts (RFC 9110, section 14.6)."""
     boundary = token_hex(16)
+    described = f"Content-Type: {content_type}\r\n" if content_type else ""
     parts: list[Part] = []
     for wanted in ranges:
         head = (
-            f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\n"
-            f"Content-Range: {content_range(wanted, size)}\r\n\r\n"
+            f"\r\n--{boundary}\r\n{described}Content-Range: {content_range(wanted, size)}\r\n\r\n"
         )
         parts += [head.encode("latin-1"), wanted]
     parts.append(f"\r\n--{boundary}--\r\n".encode())

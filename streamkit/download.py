@@ -71,7 +71,7 @@ class Download(Representation):
         if len(wanted) == 1:
             headers["Content-Range"] = content_range(wanted[0], resource.size)
         else:
-            content_type, parts = multipart(wanted, resource.size, headers["Content-Type"])
+            content_type, parts = multipart(wanted, resource.size, headers.get("Content-Type"))
             if sum(map(len, parts)) >= resource.size:
                 return self._select_whole(resource, 200)
             headers["Content-Type"] = content_type
@@ -81,5 +81,6 @@ class Download(Representation):
         return 206
 
     def source(self, resource: Resource, parts: Sequence[Part]) -> Any:
+        """The bytes of ``parts``, as the framework reads them."""
         source = parts_source(resource, parts)
         return source if resource.is_quick else self._read(source)

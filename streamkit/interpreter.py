@@ -12,17 +12,28 @@ TURN: Final = 0.005
 PAUSE: Final = 0.0001
 """Seconds in which a thread wakes up."""
 
-_turn_ends: float = 0.0
+
+class _Turn(threading.local):
+    """When this thread's began, and how many seconds of a processor it had used by then."""
+
+    began = 0.0
+    used = 0.0
+
+
+_turn: Final = _Turn()
 
 
 def share() -> None:
-    """Let other threads have it, if there are any and their turn has come.
+    """Let other threads have it, if there are any and this one was busy all its turn.
 
     CPython takes it from a thread that had it for 5 milliseconds on end. A busy event loop gives it
     up by itself before that, each time that it looks at its sockets, and has taken it back before a
     thread that waits for it has woken up: that one might wait for ever.
     """
-    global _turn_ends
-    if time.monotonic() >= _turn_ends and threading.active_count() > 1:
+    length = time.monotonic() - _turn.began
+    if length < TURN:
+        return
+    is_busy = time.thread_time() - _turn.used > length / 2
+    if is_busy and threading.active_count() > 1:
         time.sleep(PAUSE)
-        _turn_ends = time.monotonic() + TURN
+    _turn.began, _turn.used = time.monotonic(), time.thread_time()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from contextlib import suppress
 from datetime import UTC, datetime
 from errno import EISDIR
-from inspect import isasyncgenfunction, iscoroutinefunction, signature
+from inspect import isasyncgenfunction, iscoroutinefunction, signature, unwrap
 from os import PathLike
 from typing import Any, Final
 
@@ -222,9 +222,16 @@ def _open(path: str) -> FileResource:
 
 def _unwrapped(file: Any) -> Any:
     """What is in the wrappers of ``tempfile`` and of Django."""
-    while hasattr(file, "read") and hasattr(file, "file"):
+    while hasattr(file, "file") and _reads_as(file, file.file):
         file = file.file
     return file
+
+
+def _reads_as(file: Any, wrapped: Any) -> bool:
+    """Whether it reads what it is around as it is, and does not decrypt it, say."""
+    read: Any = getattr(file, "read", None)
+    reads: Any = getattr(wrapped, "read", None)
+    return read is not None and unwrap(read) == unwrap(reads)
 
 
 def _is_regular(file: Any) -> bool:

@@ -83,21 +83,29 @@ class StreamResponse:
         """
         status = self._representation.select(method, request, status, headers, self.pipeline)
         self.is_bodiless = method == "HEAD" or status in BODILESS
-        if not self.is_bodiless and not self._enters():
-            status = self._reject(headers)
-        if self.is_bodiless:
-            self.close()
-        if status in (412, 416, 503):
-            # Checkers of PEP 3333 ask for a type even so.
-            headers["Content-Type"] = "text/plain; charset=utf-8"
-            headers["Content-Length"] = "0"
-        return status
+        if status in (412, 416):
+            _describe_nothing(headers)
+        return self._admit(status, headers)
+
+    def admit(self, method: str, status: int, headers: ResponseHeaders) -> int:
+        """In place of ``negotiate`` if something was put around the body: it is sent as it is."""
+        self.is_bodiless = method == "HEAD"
+        # They would be of what was there before.
+        del headers["Accept-Ranges"]
+        return self._admit(status, headers)
 
     def decline(self, headers: ResponseHeaders) -> int:
         """The source raised ``NothingMore``: change ``headers``, and return the status."""
         self.is_bodiless = True
         without_body(headers)
         return 204
+
+    def _admit(self, status: int, headers: ResponseHeaders) -> int:
+        if not self.is_bodiless and not self._enters():
+            status = self._reject(headers)
+        if self.is_bodiless:
+            self.close()
+        return status
 
     def _enters(self) -> bool:
         """Whether another stream may begin."""
@@ -118,6 +126,7 @@ class StreamResponse:
         for name in ("Accept-Ranges", "ETag", "Last-Modified"):
             del headers[name]
         headers["Retry-After"] = str(randint(*RETRY_AFTER))
+        _describe_nothing(headers)
         return 503
 
     @property
@@ -178,3 +187,9 @@ class StreamResponse:
     def close(self) -> None:
         """The response is not wanted, or no longer: close its source. Idempotent."""
         self.pipeline.abandon()
+
+
+def _describe_nothing(headers: ResponseHeaders) -> None:
+    # Checkers of PEP 3333 ask for a type even so.
+    headers["Content-Type"] = "text/plain; charset=utf-8"
+    headers["Content-Length"] = "0"

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from os import PathLike
 from typing import IO, Any, Final, Generic, Literal, TypeVar, get_args
@@ -53,6 +53,8 @@ ExportFormat = Literal["json", "csv", "ndjson"]
 
 # What may be one user's alone. Without a word on it, caches make up how long it is fresh.
 SAVED: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
+
+ONE_SECOND: Final = timedelta(seconds=1)
 
 # A file is asked for more often than it changes.
 _http_date: Final = lru_cache(http_date)
@@ -177,8 +179,11 @@ class BaseStreamingService(ABC, Generic[R]):
         if etag is not None:
             headers["ETag"] = etag
         if last_modified is not None:
-            # Not in the future, says section 8.8.2.1.
-            headers["Last-Modified"] = _http_date(min(last_modified, datetime.now(UTC)))
+            now = datetime.now(UTC)
+            # While the second goes on that it names, another version may come to be of the same
+            # date (section 8.8.2.2). It is not in the future (section 8.8.2.1).
+            if not now - ONE_SECOND < last_modified <= now:
+                headers["Last-Modified"] = _http_date(min(last_modified, now).astimezone(UTC))
         encoder = OctetsEncoder(size)
         return cls._stream(kind.DOWNLOAD, name, pieces, encoder, headers, representation)
 

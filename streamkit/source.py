@@ -147,8 +147,9 @@ class Source:
 
 
 def _close(closable: Any) -> None:
-    if hasattr(closable, "close"):
-        closable.close()
+    close = getattr(closable, "close", None)
+    if close is not None:
+        close()
 
 
 async def aclose(closable: Any) -> None:

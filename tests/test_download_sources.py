@@ -4,11 +4,13 @@ import gzip
 import io
 import os
 import tarfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from asgi_client import get
@@ -163,6 +165,21 @@ class TestSources:
             assert read(file) == DATA
             assert file.closed
 
+    def test_a_file_that_reads_another_one_in_its_own_way(self, path: Path) -> None:
+        """As one may that decrypts."""
+
+        class Backwards:
+            def __init__(self, file: Any) -> None:
+                self.file = file
+
+            def read(self, size: int) -> bytes:
+                piece: bytes = self.file.read(size)
+                return piece[::-1]
+
+        with path.open("rb") as file, io.BytesIO(b"memory") as memory:
+            assert read(Backwards(file)) != DATA
+            assert read(Backwards(memory)) == b"yromem"
+
     def test_bytes_are_those_of_the_call(self) -> None:
         data, memory = bytearray(b"before"), io.BytesIO(b"before")
         responses = download(data), download(memory)
@@ -221,6 +238,17 @@ class TestValidators:
         os.utime(path, (1, 1_600_000_000.9))
         assert download(path).headers["Last-Modified"] == http_date(1_600_000_000)
 
+    def test_a_file_that_may_change_again_in_its_second_goes_without(self, path: Path) -> None:
+        """Its date would be that of two versions, and a range could be spliced of both."""
+        modified = -1.0
+        while int(modified) != int(time.time()):
+            os.utime(path)
+            modified = path.stat().st_mtime
+            headers = download(path).headers
+        assert "Last-Modified" not in headers
+        os.utime(path, (1, modified - 2))
+        assert "Last-Modified" in download(path).headers
+
     def test_bytes_have_an_entity_tag_of_their_content_and_no_time(self) -> None:
         headers = download(DATA).headers
         assert headers["ETag"] == download(io.BytesIO(DATA)).headers["ETag"]
@@ -240,16 +268,22 @@ class TestValidators:
         assert download(iter(()), etag=etag).headers["ETag"] == sent
 
     @pytest.mark.parametrize(
-        "time",
+        "modified",
         [
             datetime(2020, 1, 2, 3, 4, 5, 999_999),
             datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC),
             datetime.fromisoformat("2020-01-02T05:04:05+02:00"),
         ],
     )
-    def test_a_time_of_the_users(self, time: datetime, path: Path) -> None:
-        response = download(path, last_modified=time)
+    def test_a_time_of_the_users(self, modified: datetime, path: Path) -> None:
+        response = download(path, last_modified=modified)
         assert response.headers["Last-Modified"] == "Thu, 02 Jan 2020 03:04:05 GMT"
+
+    @pytest.mark.parametrize(("fold", "hour"), [(0, 5), (1, 6)])
+    def test_an_hour_that_there_was_twice(self, fold: int, hour: int) -> None:
+        modified = datetime(2020, 11, 1, 1, 30, tzinfo=ZoneInfo("America/New_York"), fold=fold)
+        sent = download(DATA, last_modified=modified).headers["Last-Modified"]
+        assert sent == f"Sun, 01 Nov 2020 0{hour}:30:00 GMT"
 
     def test_no_time_is_in_the_future(self, path: Path) -> None:
         """Says RFC 9110, section 8.8.2.1."""
@@ -268,6 +302,14 @@ class TestValidators:
         now = datetime.now(UTC)
         answer = ask(DATA, last_modified=now, headers=partial | {"If-Range": http_date(now)})
         assert answer.status == 200
+
+    def test_parts_of_a_type_that_was_taken_away(self) -> None:
+        app = wsgi.StreamingService.download(DATA, filename="data.bin")
+        del app.headers["Content-Type"]
+        answer = ask_wsgi(app, "GET", Headers({"Range": "bytes=0-0,9-9"}), sends_files=False)
+        assert answer.status == 206
+        assert answer.body.count(b"Content-Range: bytes") == 2
+        assert b"Content-Type" not in answer.body
 
     def test_validators_that_were_set_afterwards_count(self) -> None:
         app = wsgi.StreamingService.download(DATA, filename="data.bin")

@@ -113,6 +113,12 @@ def test_closing_the_source_fails(combination: Combination, registry: CollectorR
     assert_settled(source, registry, "failed")
 
 
+def test_a_source_with_nothing_to_call_for_its_close(combination: Combination) -> None:
+    source: Any = combination.source([1])
+    source.close = source.aclose = None
+    assert combination.reader.open(export(source)).rest() == rows(1)
+
+
 def test_the_encoder_raises(combination: Combination, registry: CollectorRegistry) -> None:
     def serialize(row: int) -> str:
         if row == 3:

@@ -188,6 +188,8 @@ class StreamingResponse(StreamingHttpResponse):
             self.status_code = self.stream.negotiate(
                 method, EnvironHeaders(request.META), self.status_code, self.headers
             )
+        else:
+            self.status_code = self.stream.admit(method, self.status_code, self.headers)
         if method == "HEAD" or self.stream.is_bodiless:
             self.stream.close()
             self._content = ()

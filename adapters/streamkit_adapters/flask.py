@@ -60,7 +60,14 @@ class StreamingResponse(flask.Response):
                 if not flask.has_request_context():
                     raise
                 return _handle(error)(environ, start_response)
-        return super().__call__(environ, start_response)
+        else:
+            self._admit(environ)
+        try:
+            return super().__call__(environ, start_response)
+        finally:
+            if self.direct_passthrough:
+                # A file goes with the server, or is lost with it: this is kept until it is closed.
+                self.response = ()
 
     def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
         headers = super().get_wsgi_headers(environ)
@@ -69,13 +76,23 @@ class StreamingResponse(flask.Response):
             headers["Last-Modified"] = self.headers["Last-Modified"]
         return headers
 
-    def _open(self, environ: "WSGIEnvironment", is_handled: Callable[[], None]) -> None:
-        stream, request = self._stream, EnvironHeaders(environ)
-        status = stream.negotiate(
-            environ["REQUEST_METHOD"], request, self.status_code, self.headers
-        )
+    def _admit(self, environ: "WSGIEnvironment") -> None:
+        stream = self._stream
+        self._set_status(stream.admit(environ["REQUEST_METHOD"], self.status_code, self.headers))
+        if stream.is_bodiless:
+            self.call_on_close(getattr(self.response, "close", stream.close))
+            self.response = ()
+
+    def _set_status(self, status: int) -> None:
+        # Not as it was: the phrase may be of the application's own.
         if status != self.status_code:
             self.status_code = status
+
+    def _open(self, environ: "WSGIEnvironment", is_handled: Callable[[], None]) -> None:
+        stream, request = self._stream, EnvironHeaders(environ)
+        self._set_status(
+            stream.negotiate(environ["REQUEST_METHOD"], request, self.status_code, self.headers)
+        )
         if stream.is_bodiless:
             self.response = iter(())
             return

@@ -43,6 +43,10 @@ class TestWSGI(Suite):
     def serve(self, view: View, *, max_streams: int | None = None) -> Any:
         return serve(WSGIHandler, view, max_streams)
 
+    def wrap(self, response: Any) -> Any:
+        response.streaming_content = map(bytes, response.streaming_content)
+        return response
+
 
 class TestASGI(AsyncSuite):
     def serve(self, view: View, *, max_streams: int | None = None) -> Any:

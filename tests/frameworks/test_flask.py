@@ -1,15 +1,20 @@
 """The Flask adapter: contexts, teardown and error handlers are where a Flask user expects them."""
 
+import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
+from wsgiref.util import FileWrapper
 
 import flask
 import pytest
 from combinations import WAIT, SyncSource, wait_until
 from flask import Flask, abort, g, request, session
 from prometheus_client import CollectorRegistry
-from werkzeug.test import Client
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import Client, create_environ
 
 import streamkit
 from streamkit_adapters.flask import StreamingResponse, StreamingService, StreamkitMiddleware
@@ -246,6 +251,22 @@ def test_a_body_that_is_replaced_closes_its_source_with_the_response(
     response.close()
     assert (source.given, source.closes) == (0, 1)
     assert log == ["request torn down: None", "app torn down: None"]
+
+
+@pytest.mark.parametrize("how", ["the server drops it", "teardown fails"])
+def test_a_file_that_no_server_closes_is_closed(app: Flask, tmp_path: Path, how: str) -> None:
+    path = tmp_path / "data"
+    path.write_bytes(b"data")
+    file = path.open("rb")
+    app.add_url_rule("/", view_func=lambda: StreamingService.download(file, filename="data"))
+    if how == "teardown fails":
+        app.teardown_request(lambda error: abort(500))
+    environ = create_environ() | {"wsgi.file_wrapper": FileWrapper}
+    with suppress(HTTPException):
+        app.wsgi_app(environ, lambda *head: lambda data: None)
+    del environ
+    gc.collect()
+    assert file.closed
 
 
 def test_functions_given_to_call_on_close_are_called(app: Flask, log: list[str]) -> None:

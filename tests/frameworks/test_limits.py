@@ -26,6 +26,10 @@ class TestFlask(Suite):
         app.add_url_rule("/", view_func=lambda: view(flask_adapter.StreamingService))
         yield app
 
+    def wrap(self, response: Any) -> Any:
+        response.response = map(bytes, response.response)
+        return response
+
 
 class TestStarlette(AsyncSuite):
     @contextmanager

@@ -40,6 +40,10 @@ class Suite(ABC):
         named = Headers({name.replace("_", "-"): text for name, text in headers.items()})
         return (ask_asgi if self.is_async else ask_wsgi)(app, method, named, sends_files=False)
 
+    def wrap(self, response: Any) -> Any:
+        """The response, with an iterator around its body if the framework's responses have one."""
+        return response
+
     @pytest.fixture
     def clients(self) -> Iterator[ExitStack]:
         """Those that are still connected leave at the end."""
@@ -112,6 +116,16 @@ class Suite(ABC):
             assert_rejected(answer)
             assert "ETag" not in answer.headers
             assert "Accept-Ranges" not in answer.headers
+
+    def test_one_that_something_was_put_around_counts(self, clients: ExitStack) -> None:
+        def view(service: Any) -> Any:
+            return self.wrap(service.sse("s", AsyncSource(["event", forever])))
+
+        with self.serve(view, max_streams=1) as app:
+            client = self.connected(clients, app)
+            assert_rejected(self.ask(app))
+            client.disconnect()
+            client.assert_source_closed()
 
     def test_without_a_limit_all_are_let_in(self, clients: ExitStack) -> None:
         with self.serve(lambda s: s.sse("s", AsyncSource(["event", forever]))) as app:

@@ -23,7 +23,7 @@ TASK_TURN: Final = 0.001
 """Seconds after which a task that has no need to wait lets the rest of its loop run."""
 
 TASK_PAUSE: Final = 0.0005
-"""Seconds that a source on a loop or a greenlet, which never waits, stands back after its turn."""
+"""Seconds that a source which never waits stands back after its turn."""
 
 _OVER: Final = object()
 
@@ -99,7 +99,8 @@ class ThreadPump:
         buffer = self._buffer
         offer = buffer.offer
         elements = self._source.iterator()
-        for element in _in_turns(elements) if under_gevent() else elements:
+        # What may drop never has to wait, and would take the interpreter from all others.
+        for element in _in_turns(elements) if buffer.slides or under_gevent() else elements:
             while not offer(element):
                 if buffer.abandoned:
                     return
@@ -107,13 +108,15 @@ class ThreadPump:
 
 
 def _in_turns(elements: Iterator[T]) -> Iterator[T]:
-    """The elements, with a pause after each turn, however little their source has to wait."""
-    turn_ends = time.monotonic() + TASK_TURN
+    """The elements, with a pause after each turn that this thread spent without waiting."""
+    began, used = time.monotonic(), time.thread_time()
     for element in elements:
         yield element
-        if time.monotonic() >= turn_ends:
-            time.sleep(TASK_PAUSE)
-            turn_ends = time.monotonic() + TASK_TURN
+        length = time.monotonic() - began
+        if length >= TASK_TURN:
+            if time.thread_time() - used > length / 2:
+                time.sleep(TASK_PAUSE)
+            began, used = time.monotonic(), time.thread_time()
 
 
 class TaskPump:

@@ -2,14 +2,16 @@
 
 import asyncio
 import threading
+import time
 from array import array
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
 import pytest
-from combinations import WAIT, AsyncSource, Combination, SyncSource
+from combinations import WAIT, AsyncSource, Combination, SyncSource, wait_until
 
 import streamkit
 from streamkit import StreamingService, kind
@@ -90,6 +92,27 @@ def test_a_consumer_that_never_waits_lets_threads_have_the_interpreter() -> None
 
     threading.Thread(target=work, daemon=True).start()
     asyncio.run(asyncio.wait_for(read(), WAIT))
+
+
+def test_sources_that_never_wait_let_other_threads_have_the_interpreter() -> None:
+    """Their clients take nothing, so that all there is to do is to drop."""
+    done = threading.Event()
+
+    def work() -> None:
+        # As a loop does that sends. Each time the interpreter has to be asked for again.
+        for _ in range(400):
+            time.sleep(0)
+        done.set()
+
+    sources = [SyncSource(repeat("event")) for _ in range(4)]
+    with ExitStack() as streams:
+        for source in sources:
+            chunks = iter(StreamingService.sse("s", source))
+            streams.callback(chunks.close)
+            next(chunks)
+        wait_until(lambda: min(source.given for source in sources) > 1_000)
+        threading.Thread(target=work, daemon=True).start()
+        assert done.wait(WAIT)
 
 
 def test_a_client_that_stops_is_told_what_it_lost_and_gets_the_latest() -> None:

@@ -52,11 +52,11 @@ class Buffer:
         "_lost",
         "_octets",
         "_refused_since",
+        "_slides",
         "_unsized",
         "dropped",
         "error",
         "readable",
-        "slides",
         "writable",
     )
 
@@ -71,8 +71,7 @@ class Buffer:
         self.writable = writable
         self._capacity = kind.capacity
         self._octets = kind.name == "download"
-        # It drops the oldest element for a new one, and so lets no source wait for long.
-        self.slides = kind.strategy == "sliding"
+        self._slides = kind.strategy == "sliding"
         self._clock = clock
         self._elements: deque[Any] = deque()
         self._append = self._elements.append
@@ -115,7 +114,7 @@ class Buffer:
 
     def patience(self) -> float | None:
         """Seconds to wait for a drain before a refused element is offered again; None: forever."""
-        if not self.slides:
+        if not self._slides:
             return None
         away_since = self._away_since
         if away_since is None:
@@ -165,7 +164,7 @@ class Buffer:
             if len(self._elements) < self._capacity and self._fits(size):
                 return True
             if self._dropping_since != drains:
-                if not self.slides or self.patience():
+                if not self._slides or self.patience():
                     self._refused_since = drains
                     return False
                 self._dropping_since = drains
@@ -203,7 +202,7 @@ class Buffer:
 
     def hand_over(self) -> None:
         """The consumer takes a chunk to the server, and is away until it comes back or drains."""
-        if self.slides:
+        if self._slides:
             self._away_since = self._clock()
 
     def come_back(self) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-from streamkit import interpreter
+from streamkit.interpreter import Turn
 from streamkit.pipeline import Pipeline
 from streamkit.pump import TASK_TURN
 from streamkit.signal import call_on, weakly
@@ -23,6 +23,8 @@ LOOK: Final = 0.5
 
 MAX_STALL: Final = 120.0
 """Seconds in which a client has to take something of what it is sent."""
+
+_turn: Final = Turn(0.005, 0.0001)
 
 
 class Chunks:
@@ -130,7 +132,7 @@ class AsyncChunks:
         # this task: the loop would never come to hear of it.
         if time.monotonic() >= self._turn_ends:
             pipeline.buffer.come_back()
-            interpreter.share()
+            _turn.rest_if_over()
             await asyncio.sleep(0)
             self._turn_ends = time.monotonic() + TASK_TURN
         while not pipeline.over:

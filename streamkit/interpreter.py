@@ -2,38 +2,31 @@
 
 import threading
 import time
-from typing import Final
 
-__all__ = ["share"]
-
-TURN: Final = 0.005
-"""Seconds, as in ``sys.getswitchinterval``."""
-
-PAUSE: Final = 0.0001
-"""Seconds in which a thread wakes up."""
+__all__ = ["Turn"]
 
 
-class _Turn(threading.local):
-    """When this thread's began, and how many seconds of a processor it had used by then."""
+class Turn(threading.local):
+    """For how long a thread has it, and then rests for others: each thread for itself.
 
-    began = 0.0
-    used = 0.0
-
-
-_turn: Final = _Turn()
-
-
-def share() -> None:
-    """Let other threads have it, if there are any and this one was busy all its turn.
-
-    CPython takes it from a thread that had it for 5 milliseconds on end. A busy event loop gives it
-    up by itself before that, each time that it looks at its sockets, and has taken it back before a
-    thread that waits for it has woken up: that one might wait for ever.
+    CPython takes it from a thread that had it for 5 milliseconds on end. One that gives it up
+    often, a loop that looks at its sockets say, takes it back before another has woken up, which
+    then might wait for ever; and one that never does makes a loop that sends wait for each send.
     """
-    length = time.monotonic() - _turn.began
-    if length < TURN:
-        return
-    is_busy = time.thread_time() - _turn.used > length / 2
-    if is_busy and threading.active_count() > 1:
-        time.sleep(PAUSE)
-    _turn.began, _turn.used = time.monotonic(), time.thread_time()
+
+    def __init__(self, length: float, rest: float) -> None:
+        """Both in seconds."""
+        self._length = length
+        self._rest = rest
+        self._began = 0.0
+        self._used = 0.0
+
+    def rest_if_over(self) -> None:
+        """Sleep, if the turn is over, this thread was busy most of it, and there are others."""
+        length = time.monotonic() - self._began
+        if length < self._length:
+            return
+        is_busy = time.thread_time() - self._used > length / 2
+        if is_busy and threading.active_count() > 1:
+            time.sleep(self._rest)
+        self._began, self._used = time.monotonic(), time.thread_time()

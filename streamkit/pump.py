@@ -5,16 +5,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextvars import Context
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from streamkit.buffer import Buffer
+from streamkit.interpreter import Turn
 from streamkit.kind import Kind
 from streamkit.signal import LoopSignal, ThreadSignal, call_on, running_loop
 from streamkit.source import Source, under_gevent
 
 __all__ = ["TASK_TURN", "InlinePump", "Pump", "TaskPump", "ThreadPump"]
-
-T = TypeVar("T")
 
 INLINE_TURN: Final = 0.01
 """Seconds that an inline source is read on for one batch."""
@@ -24,6 +23,8 @@ TASK_TURN: Final = 0.001
 
 TASK_PAUSE: Final = 0.0005
 """Seconds that a source which never waits stands back after its turn."""
+
+_turn: Final = Turn(TASK_TURN, TASK_PAUSE)
 
 _OVER: Final = object()
 
@@ -98,25 +99,17 @@ class ThreadPump:
     def _fill(self) -> None:
         buffer = self._buffer
         offer = buffer.offer
-        elements = self._source.iterator()
-        # What may drop never has to wait, and would take the interpreter from all others.
-        for element in _in_turns(elements) if buffer.slides or under_gevent() else elements:
+        is_greenlet = under_gevent()
+        dropped = 0
+        for element in self._source.iterator():
             while not offer(element):
                 if buffer.abandoned:
                     return
                 self._writable.wait(buffer.writable_now, buffer.patience())
-
-
-def _in_turns(elements: Iterator[T]) -> Iterator[T]:
-    """The elements, with a pause after each turn that this thread spent without waiting."""
-    began, used = time.monotonic(), time.thread_time()
-    for element in elements:
-        yield element
-        length = time.monotonic() - began
-        if length >= TASK_TURN:
-            if time.thread_time() - used > length / 2:
-                time.sleep(TASK_PAUSE)
-            began, used = time.monotonic(), time.thread_time()
+            # A greenlet runs until it waits, and what drops waits for nothing.
+            if is_greenlet or buffer.dropped != dropped:
+                dropped = buffer.dropped
+                _turn.rest_if_over()
 
 
 class TaskPump:

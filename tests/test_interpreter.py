@@ -1,18 +1,20 @@
-"""When a thread pauses for others that wait for the interpreter."""
+"""When a thread rests for others that wait for the interpreter."""
 
 from types import SimpleNamespace
 
 import pytest
 
 from streamkit import interpreter
-from streamkit.interpreter import PAUSE, TURN, share
+from streamkit.interpreter import Turn
+
+LENGTH, REST = 0.01, 0.0001
 
 
 class Clocks:
-    """Of a thread: what ``time`` and ``threading`` tell it, and how long it slept."""
+    """What ``time`` and ``threading`` tell a thread, and how long it slept each time."""
 
     def __init__(self) -> None:
-        self.wall = self.used = 1.0
+        self.wall, self.used = 1000.0, 1.0
         self.threads = 2
         self.slept: list[float] = []
 
@@ -27,32 +29,38 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     time = SimpleNamespace(
         monotonic=lambda: clocks.wall, thread_time=lambda: clocks.used, sleep=clocks.slept.append
     )
+    monkeypatch.setattr(interpreter, "time", time)
     threading = SimpleNamespace(active_count=lambda: clocks.threads)
-    turn = SimpleNamespace(began=clocks.wall, used=clocks.used)
-    for name, value in {"time": time, "threading": threading, "_turn": turn}.items():
-        monkeypatch.setattr(interpreter, name, value)
+    monkeypatch.setattr(interpreter, "threading", threading)
     return clocks
 
 
-def test_a_busy_thread_pauses_once_a_turn(clocks: Clocks) -> None:
+@pytest.fixture
+def turn(clocks: Clocks) -> Turn:
+    turn = Turn(LENGTH, REST)
+    turn.rest_if_over()
+    return turn
+
+
+def test_a_busy_thread_rests_once_a_turn(clocks: Clocks, turn: Turn) -> None:
     for turns in range(1, 4):
-        clocks.pass_(TURN * 1.5, TURN)
-        share()
-        clocks.pass_(TURN / 2, TURN / 2)
-        share()
-        assert clocks.slept == [PAUSE] * turns
+        clocks.pass_(LENGTH * 1.5, LENGTH)
+        turn.rest_if_over()
+        clocks.pass_(LENGTH / 2, LENGTH / 2)
+        turn.rest_if_over()
+        assert clocks.slept == [REST] * turns
 
 
-def test_one_that_has_slept_itself_does_not(clocks: Clocks) -> None:
+def test_one_that_has_slept_itself_does_not(clocks: Clocks, turn: Turn) -> None:
     for _ in range(4):
-        clocks.pass_(TURN, TURN / 4)
-        share()
+        clocks.pass_(LENGTH * 1.5, LENGTH / 2)
+        turn.rest_if_over()
     assert not clocks.slept
 
 
-def test_nor_does_the_only_one(clocks: Clocks) -> None:
+def test_nor_does_the_only_one(clocks: Clocks, turn: Turn) -> None:
     clocks.threads = 1
     for _ in range(4):
-        clocks.pass_(TURN, TURN)
-        share()
+        clocks.pass_(LENGTH * 1.5, LENGTH * 1.5)
+        turn.rest_if_over()
     assert not clocks.slept

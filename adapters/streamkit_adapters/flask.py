@@ -77,11 +77,12 @@ class StreamingResponse(flask.Response):
         return headers
 
     def _admit(self, environ: "WSGIEnvironment") -> None:
-        stream = self._stream
-        self._set_status(stream.admit(environ["REQUEST_METHOD"], self.status_code, self.headers))
-        if stream.is_bodiless:
+        stream, method = self._stream, environ["REQUEST_METHOD"]
+        self._set_status(stream.admit(method, self.status_code, self.headers))
+        # Of what it leaves out for HEAD, werkzeug tells the length if it knows it.
+        if stream.is_bodiless and method != "HEAD":
             self.call_on_close(getattr(self.response, "close", stream.close))
-            self.response = ()
+            self.response = iter(())
 
     def _set_status(self, status: int) -> None:
         # Not as it was: the phrase may be of the application's own.

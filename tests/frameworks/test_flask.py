@@ -251,6 +251,7 @@ def test_a_body_that_is_replaced_closes_its_source_with_the_response(
     response.close()
     assert (source.given, source.closes) == (0, 1)
     assert log == ["request torn down: None", "app torn down: None"]
+    assert Client(app).head("/").headers["Content-Length"] == "7"
 
 
 @pytest.mark.parametrize("how", ["the server drops it", "teardown fails"])

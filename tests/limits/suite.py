@@ -127,6 +127,15 @@ class Suite(ABC):
             client.disconnect()
             client.assert_source_closed()
 
+    def test_its_head_alone_says_as_little_of_the_length(self) -> None:
+        source = SyncSource([1])
+        with self.serve(lambda s: self.wrap(s.export("e", source, "ndjson"))) as app:
+            answer = self.ask(app, "HEAD")
+            assert answer.status == 200
+            assert "Content-Length" not in answer.headers
+            assert source.closed.wait(WAIT)
+            assert (source.given, source.closes) == (0, 1)
+
     def test_without_a_limit_all_are_let_in(self, clients: ExitStack) -> None:
         with self.serve(lambda s: s.sse("s", AsyncSource(["event", forever]))) as app:
             for _ in range(20):

@@ -70,28 +70,26 @@ def read(path: str, start: int, stop: int) -> Iterator[bytes]:
             yield piece
 
 
-PLAIN: Final[dict[str, Respond]] = {
-    OURS: lambda path: asgi_adapter.StreamingService.download(path, filename=NAME),
-}
+def ours(service: Any) -> dict[str, Respond]:
+    return {
+        OURS: lambda path: service.download(path, filename=NAME),
+        FUNCTION: lambda path: service.download(
+            partial(read, path), filename=NAME, size=Path(path).stat().st_size
+        ),
+    }
+
+
+PLAIN: Final = ours(asgi_adapter.StreamingService)
 STARLETTE: Final[dict[str, Respond]] = {
-    OURS: lambda path: starlette_adapter.StreamingService.download(path, filename=NAME),
-    FUNCTION: lambda path: starlette_adapter.StreamingService.download(
-        partial(read, path), filename=NAME, size=Path(path).stat().st_size
-    ),
+    **ours(starlette_adapter.StreamingService),
     "FileResponse": lambda path: FileResponse(path, filename=NAME),
 }
 FLASK: Final[dict[str, Respond]] = {
-    OURS: lambda path: flask_adapter.StreamingService.download(path, filename=NAME),
-    FUNCTION: lambda path: flask_adapter.StreamingService.download(
-        partial(read, path), filename=NAME, size=Path(path).stat().st_size
-    ),
+    **ours(flask_adapter.StreamingService),
     "send_file": lambda path: flask.send_file(path, as_attachment=True, download_name=NAME),
 }
 DJANGO: Final[dict[str, Respond]] = {
-    OURS: lambda path: django_adapter.StreamingService.download(path, filename=NAME),
-    FUNCTION: lambda path: django_adapter.StreamingService.download(
-        partial(read, path), filename=NAME, size=Path(path).stat().st_size
-    ),
+    **ours(django_adapter.StreamingService),
     "FileResponse": lambda path: DjangoFileResponse(
         Path(path).open("rb"),  # noqa: SIM115 - the response closes it
         as_attachment=True,
@@ -150,7 +148,7 @@ def servers(folder: Path) -> dict[str, tuple[Callable[..., None], Any, Iterable[
         f"Starlette on {UVICORN}": (run_uvicorn, starlette_app, STARLETTE),
         f"Flask on {WAITRESS}": (run_waitress, flask_app, FLASK),
         f"Django on {WAITRESS}": (run_waitress, django_app, DJANGO),
-        f"ASGI on {GRANIAN}": (partial(run_granian, folder), plain_app, (*PLAIN, "static")),
+        f"ASGI on {GRANIAN}": (partial(run_granian, folder), plain_app, (OURS, "static")),
     }
 
 

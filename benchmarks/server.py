@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -81,18 +82,20 @@ def serving(run: Callable[[Any, Address], None], app: Any) -> Iterator[Server]:
     process.start()
     assert process.pid
     try:
-        _wait_for(address)
+        _wait_for(process, address)
         yield Server(address, process.pid)
     finally:
         process.terminate()
         process.join()
 
 
-def _wait_for(address: Address) -> None:
+def _wait_for(process: BaseProcess, address: Address) -> None:
     while True:
         try:
             socket.create_connection(address).close()
         except ConnectionRefusedError:
+            if not process.is_alive():
+                raise RuntimeError("the server ended before it listened") from None
             time.sleep(0.01)
         else:
             return

@@ -24,7 +24,8 @@ LOOK: Final = 0.5
 MAX_STALL: Final = 120.0
 """Seconds in which a client has to take something of what it is sent."""
 
-_turn: Final = Turn(0.005, 0.0001)
+_turn: Final = Turn(length=0.005, rest=0.0001)
+"""The rest is as long as a thread takes to wake up."""
 
 
 class Chunks:

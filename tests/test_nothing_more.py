@@ -8,19 +8,23 @@ import pytest
 from combinations import WAIT, AsyncSource, Combination, SyncSource, value, wait_until
 from prometheus_client import CollectorRegistry
 
-from streamkit import NothingMore, StreamingService
+from streamkit import NothingMore, StreamingService, StreamResponse
 
 CLOSED = "stream_closed_total"
+
+
+def opened(combination: Combination, response: StreamResponse) -> tuple[Any, list[object]]:
+    """Its reader, and what it told of its end."""
+    ends: list[object] = []
+    response.call_on_close(ends.append)
+    return combination.reader.open(response), ends
 
 
 def test_before_the_first_byte_it_is_raised_and_no_failure(
     combination: Combination, registry: CollectorRegistry
 ) -> None:
     source = combination.source([NothingMore()])
-    response = StreamingService.sse("s", source)
-    ends: list[object] = []
-    response.call_on_close(ends.append)
-    reader = combination.reader.open(response)
+    reader, ends = opened(combination, StreamingService.sse("s", source))
     with pytest.raises(NothingMore):
         reader.next()
     reader.leave()
@@ -32,10 +36,7 @@ def test_before_the_first_byte_it_is_raised_and_no_failure(
 
 def test_after_it_it_is_the_end(combination: Combination, registry: CollectorRegistry) -> None:
     source = combination.source(["one", NothingMore()])
-    response = StreamingService.sse("s", source)
-    ends: list[object] = []
-    response.call_on_close(ends.append)
-    reader = combination.reader.open(response)
+    reader, ends = opened(combination, StreamingService.sse("s", source))
     assert reader.rest() == b"data: one\n\n"
     assert source.closes == 1
     wait_until(lambda: value(registry, CLOSED, outcome="completed") == 1)
@@ -60,10 +61,8 @@ def test_in_an_export_it_is_an_error_like_any_other(
     combination: Combination, registry: CollectorRegistry, elements: list[Any]
 ) -> None:
     error = NothingMore()
-    response = StreamingService.export("e", combination.source([*elements, error]), "ndjson")
-    ends: list[object] = []
-    response.call_on_close(ends.append)
-    reader = combination.reader.open(response)
+    source = combination.source([*elements, error])
+    reader, ends = opened(combination, StreamingService.export("e", source, "ndjson"))
     with pytest.raises(NothingMore):
         reader.rest()
     reader.leave()

@@ -102,7 +102,7 @@ class StreamingResponse(StreamingHttpResponse):
         self._has_file_wrapper = False
         self._server_file: ServerFile | None = None
         super().__init__(
-            cast("Any", self._body), status=response.status, headers=dict([*response.headers])
+            cast("Any", self._body), status=response.status, headers=dict(response.headers.items())
         )
 
     @property
@@ -190,8 +190,7 @@ class StreamingResponse(StreamingHttpResponse):
             )
         else:
             self.status_code = self.stream.admit(method, self.status_code, self.headers)
-        if method == "HEAD" or self.stream.is_bodiless:
-            self.stream.close()
+        if self.stream.is_bodiless:
             self._content = ()
 
     def _decline(self) -> None:

@@ -31,6 +31,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.views import View
 from django.views.decorators.gzip import gzip_page
 from frameworks.django_site.clients import ASGIClient, WSGIClient
+from frameworks.django_site.middleware import put_around
 from frameworks.django_site.urls import site
 from prometheus_client import CollectorRegistry
 from rest_framework.views import APIView
@@ -245,18 +246,6 @@ MIDDLEWARE = [
     "django.middleware.http.ConditionalGetMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-
-
-def put_around(get_response: Any, shout: Callable[[Any], Callable[[Any], Any]]) -> Any:
-    """Puts around the content what ``shout`` says of the response."""
-
-    def middleware(request: HttpRequest) -> Any:
-        response = get_response(request)
-        around = shout(response)
-        response.streaming_content = around(response.streaming_content)
-        return response
-
-    return middleware
 
 
 def shouting(get_response: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import repeat
 from typing import Any
@@ -13,9 +13,9 @@ from combinations import value, wait_until
 from django import VERSION
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import HttpRequest
 from django.test import override_settings
 from frameworks.django_site.clients import ASGIClient, WSGIClient
+from frameworks.django_site.middleware import put_around
 from frameworks.django_site.urls import site
 from limits.suite import AsyncSuite, Suite, View
 from prometheus_client import CollectorRegistry
@@ -63,28 +63,22 @@ class TestASGI(AsyncSuite):
             task.uncancel()
 
 
-def sync_around(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+def sync_around(get_response: Any) -> Any:
     """A middleware that has a look at what is streamed, whatever the protocol."""
-
-    def middleware(request: HttpRequest) -> Any:
-        response = get_response(request)
-        response.streaming_content = (chunk for chunk in response.streaming_content)
-        return response
-
-    return middleware
+    return put_around(get_response, lambda response: read)
 
 
-def async_around(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    async def around(content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-        async for chunk in content:
-            yield chunk
+def async_around(get_response: Any) -> Any:
+    return put_around(get_response, lambda response: read_async)
 
-    def middleware(request: HttpRequest) -> Any:
-        response = get_response(request)
-        response.streaming_content = around(response.streaming_content)
-        return response
 
-    return middleware
+def read(content: Iterable[bytes]) -> Iterator[bytes]:
+    yield from content
+
+
+async def read_async(content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    async for chunk in content:
+        yield chunk
 
 
 @pytest.mark.parametrize("client_class", [WSGIClient, ASGIClient])

@@ -1,5 +1,6 @@
-"""Middleware of one kind only, sync or async, for the other kind of handler to adapt."""
+"""Middleware of one kind only, for the other kind of handler to adapt, and around content."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
@@ -23,6 +24,18 @@ def async_only(get_response: Any) -> Any:
     async def middleware(request: HttpRequest) -> Any:
         response = await get_response(request)
         response["X-Passed"] = "yes"
+        return response
+
+    return middleware
+
+
+def put_around(get_response: Any, choose: Callable[[Any], Callable[[Any], Any]]) -> Any:
+    """Puts around the content what ``choose`` names for the response."""
+
+    def middleware(request: HttpRequest) -> Any:
+        response = get_response(request)
+        around = choose(response)
+        response.streaming_content = around(response.streaming_content)
         return response
 
     return middleware

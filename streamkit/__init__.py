@@ -1,14 +1,14 @@
 """Streaming HTTP responses for WSGI and ASGI, from sync and async iterators."""
 
 from streamkit import metrics
-from streamkit.context import RequestContext, context, request_context
 from streamkit.errors import NothingMore, SizeMismatch
 from streamkit.event import ServerSentEvent
-from streamkit.formulas import escape_formulas
 from streamkit.metrics import MetricsService
-from streamkit.process import shutdown, shutdown_on_signals
+from streamkit.request import RequestContext, context, request_context
 from streamkit.response import StreamResponse
+from streamkit.rows.formulas import escape_formulas
 from streamkit.service import BaseStreamingService, ExportFormat, StreamingService
+from streamkit.signals import shutdown, shutdown_on_signals
 from streamkit.source import inline
 
 __all__ = [

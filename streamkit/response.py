@@ -8,18 +8,18 @@ from typing import Final
 
 from werkzeug.datastructures import Headers
 
-from streamkit import process
+from streamkit import signals
 from streamkit.admission import admission
-from streamkit.chunks import AsyncChunks, Chunks
 from streamkit.encoders import OctetsEncoder
-from streamkit.headers import ResponseHeaders
+from streamkit.http.headers import ResponseHeaders
+from streamkit.http.negotiation import Representation, without_body
 from streamkit.kind import DOWNLOAD
 from streamkit.metrics import StreamMetrics
-from streamkit.pipeline import Callback, Pipeline
-from streamkit.record import Record
-from streamkit.representation import Representation, without_body
 from streamkit.resource import FileResource
-from streamkit.server_file import ServerFile
+from streamkit.stream.chunks import AsyncChunks, Chunks
+from streamkit.stream.pipeline import Callback, Pipeline
+from streamkit.stream.record import Record
+from streamkit.stream.server_file import ServerFile
 
 __all__ = ["StreamResponse"]
 
@@ -109,7 +109,7 @@ class StreamResponse:
 
     def _enters(self) -> bool:
         """Whether another stream may begin."""
-        if process.is_shut_down():
+        if signals.is_shut_down():
             return False
         admission = self._admission
         if admission is None:

@@ -19,9 +19,6 @@ from streamkit.arguments import (
     check_name,
     check_size,
 )
-from streamkit.context import context
-from streamkit.disposition import content_disposition, guess_content_type
-from streamkit.download import Download
 from streamkit.encoders import (
     CsvEncoder,
     Encoder,
@@ -32,15 +29,18 @@ from streamkit.encoders import (
 )
 from streamkit.errors import SizeMismatch
 from streamkit.event import ServerSentEvent
-from streamkit.export import Export
+from streamkit.http.coded import Export
+from streamkit.http.disposition import content_disposition, guess_content_type
+from streamkit.http.negotiation import Representation
+from streamkit.http.parts import Download
 from streamkit.metrics import stream_metrics
-from streamkit.pipeline import Pipeline
-from streamkit.record import Record
-from streamkit.representation import Representation
+from streamkit.request import context
 from streamkit.resource import Open, file_source, resource_of
 from streamkit.response import StreamResponse
+from streamkit.rows.tables import Table, read_table
 from streamkit.source import Inline, check_source
-from streamkit.tables import Table, read_table
+from streamkit.stream.pipeline import Pipeline
+from streamkit.stream.record import Record
 
 __all__ = ["BaseStreamingService", "ExportFormat", "StreamingService"]
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from streamkit.buffer import PATIENCE, Buffer
 from streamkit.kind import DOWNLOAD, EXPORT, MAX_BUFFERED_BYTES, SSE, Kind
+from streamkit.stream.buffer import PATIENCE, Buffer
 
 MIB = 1024 * 1024
 

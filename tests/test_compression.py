@@ -12,8 +12,8 @@ from combinations import WAIT, Combination
 from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
 
-import streamkit
-from streamkit import StreamingService, StreamResponse, coding
+from streamkit import StreamingService, StreamResponse
+from streamkit.encoders import coding
 
 ROWS = [{"n": n, "text": f"row {n}"} for n in range(1000)]
 
@@ -210,4 +210,4 @@ def test_without_their_libraries_there_is_gzip(monkeypatch: pytest.MonkeyPatch) 
     finally:
         monkeypatch.undo()
         importlib.reload(coding)
-    assert streamkit.coding.accepted("gzip, br, zstd") == "zstd"
+    assert coding.accepted("gzip, br, zstd") == "zstd"

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from werkzeug.datastructures import Headers
 
-from streamkit.context import RequestContext, context, request_context
+from streamkit.request import RequestContext, context, request_context
 
 
 def test_outside_a_request_the_context_is_empty() -> None:

@@ -9,7 +9,7 @@ from hypothesis import assume, example, given, reject, settings
 from hypothesis import strategies as st
 from werkzeug.http import parse_options_header
 
-from streamkit.disposition import content_disposition, guess_content_type
+from streamkit.http.disposition import content_disposition, guess_content_type
 
 RESERVED = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
     port + digit for port in ("COM", "LPT") for digit in "0123456789¹²³"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
-from streamkit import preconditions, ranges
+from streamkit.http import preconditions, ranges
 from streamkit_adapters.wsgi import StreamingService
 
 

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from streamkit import interpreter
-from streamkit.interpreter import Turn
+from streamkit.stream import turn as interpreter
+from streamkit.stream.turn import Turn
 
 LENGTH, REST = 0.01, 0.0001
 

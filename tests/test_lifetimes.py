@@ -20,8 +20,8 @@ from prometheus_client import CollectorRegistry
 
 import streamkit
 from streamkit import StreamingService, StreamResponse, kind
-from streamkit.buffer import Buffer
-from streamkit.signal import LoopSignal
+from streamkit.stream.buffer import Buffer
+from streamkit.stream.wake import LoopSignal
 
 CLOSED = "stream_closed_total"
 
@@ -183,7 +183,7 @@ def test_the_consumer_leaves_while_the_pump_waits_for_room(
 def test_the_consumer_leaves_while_the_pump_drops(
     combination: Combination, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamkit.buffer.PATIENCE", 0.0)
+    monkeypatch.setattr("streamkit.stream.buffer.PATIENCE", 0.0)
     for _ in range(20):
         source = combination.source(itertools.repeat("event"))
         reader = combination.reader.open(StreamingService.sse("s", source))
@@ -438,7 +438,7 @@ class TestClosingFromAnotherThread:
 def test_a_loop_hears_of_its_clients_though_no_chunk_has_to_be_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("streamkit.chunks.TASK_TURN", 0.0)
+    monkeypatch.setattr("streamkit.stream.chunks.TASK_TURN", 0.0)
 
     async def main() -> None:
         source = SyncSource([bytes(64 * 1024)] * 3)
@@ -526,7 +526,7 @@ class TestAsyncSources:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Even when it drops all the time, since its client has stopped reading."""
-        monkeypatch.setattr("streamkit.buffer.PATIENCE", 0.0)
+        monkeypatch.setattr("streamkit.stream.buffer.PATIENCE", 0.0)
         stop = False
 
         async def source() -> Any:
@@ -581,7 +581,7 @@ class TestInline:
     def test_what_is_slow_is_not_kept_for_a_larger_batch(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("streamkit.pump.INLINE_TURN", 0.0)
+        monkeypatch.setattr("streamkit.stream.pump.INLINE_TURN", 0.0)
         assert list(export(streamkit.inline([1, 2]))) == [b"1\n", b"2\n"]
 
     def test_its_error_is_raised_unchanged(self, registry: CollectorRegistry) -> None:

@@ -18,7 +18,7 @@ from combinations import WAIT, Combination, SyncSource, value, wait_until
 from prometheus_client import CollectorRegistry
 
 import streamkit
-from streamkit import StreamingService, kind, process
+from streamkit import StreamingService, kind, signals
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
@@ -32,13 +32,13 @@ def _goes_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGURG, signal.SIG_DFL)
-    monkeypatch.setattr(process, "FLUSH_PATIENCE", 0.0)
+    monkeypatch.setattr(signals, "FLUSH_PATIENCE", 0.0)
     monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=None))
-    process._forget()
+    signals._forget()
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
-    process._forget()
+    signals._forget()
 
 
 def assert_retried(body: bytes, before: bytes = b"") -> None:
@@ -86,7 +86,7 @@ class TestShutdown:
         assert value(registry, "stream_closed_total", outcome="drained") == 1
         assert value(registry, "stream_closed_total") == 1
         assert value(registry, "stream_elements_total") == 3
-        assert not process._live
+        assert not signals._live
 
     def test_a_consumer_that_waits_is_woken(
         self, combination: Combination, registry: CollectorRegistry
@@ -174,7 +174,7 @@ class Handler:
         self.calls: list[int] = []
 
     def __call__(self, number: int, frame: object) -> None:
-        self.calls.append(len(process._live))
+        self.calls.append(len(signals._live))
 
 
 async def feed() -> AsyncIterator[str]:
@@ -220,7 +220,7 @@ class TestSignals:
         thread = threading.Thread(target=next, args=(chunks,))
         thread.start()
         thread.join()
-        wait_until(lambda: isinstance(signal.getsignal(number), process._Handler))
+        wait_until(lambda: isinstance(signal.getsignal(number), signals._Handler))
         os.kill(os.getpid(), number)
         assert b"retry" in b"".join(chunks)
         wait_until(lambda: handler.calls == [0])
@@ -233,12 +233,12 @@ class TestSignals:
         streamkit.shutdown_on_signals()
         os.kill(os.getpid(), number)
         assert handler.calls == [0]
-        wait_until(process.is_shut_down)
+        wait_until(signals.is_shut_down)
 
     def test_a_second_one_is_passed_on_at_once(
         self, number: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(process, "PATIENCE", WAIT)
+        monkeypatch.setattr(signals, "PATIENCE", WAIT)
         handler = Handler()
         signal.signal(number, handler)
         release = threading.Event()
@@ -257,7 +257,7 @@ class TestSignals:
     def test_a_stream_that_does_not_end_is_not_waited_for_for_long(
         self, number: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(process, "PATIENCE", 0.01)
+        monkeypatch.setattr(signals, "PATIENCE", 0.01)
         handler = Handler()
         signal.signal(number, handler)
         chunks = iter(StreamingService.sse("s", feed()))
@@ -284,7 +284,7 @@ class TestSignals:
         streamkit.shutdown_on_signals()
         assert signal.getsignal(number) is signal.SIG_IGN
         os.kill(os.getpid(), number)
-        assert not process.is_shut_down()
+        assert not signals.is_shut_down()
 
     def test_it_is_chained_once(self, number: int) -> None:
         signal.signal(number, Handler())
@@ -390,7 +390,7 @@ def test_a_child_is_not_shut_down_with_its_parent() -> None:
         """
         import os, warnings
         import streamkit
-        from streamkit import process
+        from streamkit import signals
 
         # About forking while there are threads, which is what this is about.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -403,10 +403,10 @@ def test_a_child_is_not_shut_down_with_its_parent() -> None:
         streamkit.shutdown()
         child = os.fork()
         if not child:
-            print(process.is_shut_down(), process._live, flush=True)
+            print(signals.is_shut_down(), signals._live, flush=True)
             os._exit(0)
         os.waitpid(child, 0)
-        print(process.is_shut_down())
+        print(signals.is_shut_down())
         """
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "False set()\nTrue\n", "")
@@ -419,4 +419,4 @@ def test_the_middleware_of_each_protocol_chains_the_handlers() -> None:
     for middleware in (asgi.StreamkitMiddleware, wsgi.StreamkitMiddleware):
         signal.signal(signal.SIGTERM, Handler())
         middleware(app)
-        assert isinstance(signal.getsignal(signal.SIGTERM), process._Handler)
+        assert isinstance(signal.getsignal(signal.SIGTERM), signals._Handler)

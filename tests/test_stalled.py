@@ -24,7 +24,7 @@ class TestASGI:
     def test_one_that_takes_something_now_and_then_stays(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("streamkit.chunks.MAX_STALL", 1.0)
+        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 1.0)
 
         async def send(event: Any) -> None:
             await asyncio.sleep(0.15)
@@ -41,7 +41,7 @@ class TestASGI:
 
     def test_one_that_does_not_take_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Which a server may hold back, though it has no bytes, for as long as it has no room."""
-        monkeypatch.setattr("streamkit.chunks.MAX_STALL", 0.05)
+        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.05)
 
         async def send(event: Any) -> None:
             if event.get("more_body") is False:
@@ -56,7 +56,7 @@ class TestASGI:
         run(main)
 
     def test_a_silent_source_stalls_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("streamkit.chunks.MAX_STALL", 0.01)
+        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.01)
 
         async def pause() -> int:
             await asyncio.sleep(0.1)
@@ -72,7 +72,7 @@ class TestASGI:
 
     def test_the_server_cancels_it_meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A cancellation that is not ours is not kept from the server."""
-        monkeypatch.setattr("streamkit.chunks.MAX_STALL", 0.01)
+        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.01)
 
         async def send(event: Any) -> None:
             if event.get("body"):
@@ -95,7 +95,7 @@ class TestASGI:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Whoever took the last chunk goes on undisturbed."""
-        monkeypatch.setattr("streamkit.chunks.MAX_STALL", 0.01)
+        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.01)
 
         async def main() -> None:
             source = AsyncSource([1, forever])
@@ -148,7 +148,7 @@ class TestLargeElements:
         self, combination: Combination, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """One waits, one is on its way to the client, and one is about to be thrown away."""
-        monkeypatch.setattr("streamkit.buffer.PATIENCE", 0.0)
+        monkeypatch.setattr("streamkit.stream.buffer.PATIENCE", 0.0)
         source = combination.source("x" * self.SIZE + f"{n}" for n in range(1000))
         reader = combination.reader.open(StreamingService.sse("s", source))
         reader.next()

@@ -57,13 +57,13 @@ from streamkit import (
     shutdown_on_signals,
 )
 from streamkit.admission import Admission
-from streamkit.chunks import AsyncChunks, Chunks
-from streamkit.server_file import ServerFile
+from streamkit.rows.tables import Table
+from streamkit.rows.values import plain
 from streamkit.service import Source
-from streamkit.signal import running_loop
 from streamkit.source import Inline, aclose
-from streamkit.tables import Table
-from streamkit.values import plain
+from streamkit.stream.chunks import AsyncChunks, Chunks
+from streamkit.stream.server_file import ServerFile
+from streamkit.stream.wake import running_loop
 from streamkit_adapters import wsgi
 
 __all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware"]

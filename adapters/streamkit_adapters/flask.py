@@ -15,8 +15,8 @@ except ImportError as error:
 from werkzeug.datastructures import EnvironHeaders, Headers
 
 from streamkit import BaseStreamingService, NothingMore, StreamResponse, context, metrics
-from streamkit.chunks import Chunks
-from streamkit.context import tenant_name
+from streamkit.request import tenant_name
+from streamkit.stream.chunks import Chunks
 from streamkit_adapters import wsgi
 
 if TYPE_CHECKING:

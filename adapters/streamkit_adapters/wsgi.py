@@ -20,7 +20,7 @@ from streamkit import (
     shutdown_on_signals,
 )
 from streamkit.admission import Admission
-from streamkit.chunks import MAX_STALL, Chunks
+from streamkit.stream.chunks import MAX_STALL, Chunks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from streamkit.values import repaired_text
+from streamkit.rows.values import repaired_text
 
 __all__ = ["Encoder"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from streamkit.coding import Compressor
 from streamkit.encoders.base import Encoder
+from streamkit.encoders.coding import Compressor
 
 __all__ = ["CompressedEncoder"]
 

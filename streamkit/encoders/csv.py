@@ -12,8 +12,8 @@ from uuid import UUID
 import msgspec
 
 from streamkit.encoders.row import RowEncoder
-from streamkit.rows import read
-from streamkit.values import encoder
+from streamkit.rows.reading import read
+from streamkit.rows.values import encoder
 
 __all__ = ["CsvEncoder"]
 

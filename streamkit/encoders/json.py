@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from streamkit.encoders.row import RowEncoder
-from streamkit.values import encoder
+from streamkit.rows.values import encoder
 
 __all__ = ["JsonEncoder"]
 

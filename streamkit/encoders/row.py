@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from streamkit.encoders.base import Encoder
-from streamkit.rows import Columns
-from streamkit.values import repaired
+from streamkit.rows.reading import Columns
+from streamkit.rows.values import repaired
 
 __all__ = ["RowEncoder"]
 

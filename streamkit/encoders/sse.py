@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from streamkit.encoders.base import Encoder
 from streamkit.event import ServerSentEvent
-from streamkit.values import encoder, repaired
+from streamkit.rows.values import encoder, repaired
 
 __all__ = ["SSEEncoder"]
 

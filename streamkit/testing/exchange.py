@@ -7,7 +7,7 @@ from math import inf
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
-from streamkit.pipeline import Pipeline, follower
+from streamkit.stream.pipeline import Pipeline, follower
 
 __all__ = ["Exchange"]
 

@@ -15,9 +15,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 from werkzeug.datastructures import EnvironHeaders
 
-from streamkit.background import background_loop
 from streamkit.response import StreamResponse
 from streamkit.source import aclose
+from streamkit.stream.background import background_loop
 from streamkit.testing.exchange import Exchange
 
 __all__ = ["AsyncServer", "Server", "async_server_of", "server_of"]

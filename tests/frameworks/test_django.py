@@ -37,7 +37,7 @@ from prometheus_client import CollectorRegistry
 from rest_framework.views import APIView
 
 import streamkit
-from streamkit.background import background_loop
+from streamkit.stream.background import background_loop
 from streamkit_adapters.django import StreamingResponse, StreamingService
 
 HANDLERS = pytest.mark.parametrize("client_class", [WSGIClient, ASGIClient])

@@ -21,7 +21,7 @@ from limits.suite import AsyncSuite, Suite, View
 from prometheus_client import CollectorRegistry
 
 import streamkit
-from streamkit import process
+from streamkit import signals
 from streamkit_adapters.django import StreamingService
 
 STREAMKIT = "streamkit_adapters.django.StreamkitMiddleware"
@@ -94,7 +94,7 @@ def test_a_stream_that_other_middleware_reads_ends_in_good_order(
             streamkit.shutdown()
             body = client.rest()
     finally:
-        process._forget()
+        signals._forget()
     assert re.search(rb"retry: \d+\n\n\Z", body)
     wait_until(lambda: value(registry, "stream_closed_total", outcome="drained") == 1)
     assert value(registry, "stream_closed_total") == 1

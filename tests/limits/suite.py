@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
 
 import streamkit
-from streamkit import NothingMore, process
+from streamkit import NothingMore, signals
 from streamkit.testing import Client, connect
 
 __all__ = ["AsyncSuite", "Suite", "View"]
@@ -54,7 +54,7 @@ class Suite(ABC):
     def _shut_down(self) -> Iterator[None]:
         streamkit.shutdown()
         yield
-        process._forget()
+        signals._forget()
 
     def connected(self, clients: ExitStack, app: Any) -> Client:
         client = clients.enter_context(connect(app))
@@ -223,7 +223,7 @@ class AsyncSuite(Suite):
         registry: CollectorRegistry,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("streamkit.chunks.MAX_STALL", 0.05)
+        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.05)
         source = source_class(repeat("element"))
 
         async def send(event: Any) -> None:
@@ -249,8 +249,8 @@ class AsyncSuite(Suite):
         self, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As the process is shut down: sooner then."""
-        monkeypatch.setattr("streamkit.chunks.MAX_STALL", 1000.0)
-        monkeypatch.setattr("streamkit.chunks.CLOSING_PATIENCE", 0.05)
+        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 1000.0)
+        monkeypatch.setattr("streamkit.stream.chunks.CLOSING_PATIENCE", 0.05)
         source = AsyncSource(["event", forever])
 
         async def send(event: Any) -> None:
@@ -263,7 +263,7 @@ class AsyncSuite(Suite):
 
         with self.serve(lambda s: s.sse("s", source)) as app:
             asgi_client.run(main)
-        process._forget()
+        signals._forget()
         assert source.closes == 1
         wait_until(lambda: value(registry, "stream_closed_total", outcome="disconnected") == 1)
 

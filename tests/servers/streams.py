@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl
 from servers import control
 from servers.state import Account
 
-from streamkit import BaseStreamingService, chunks, kind
+from streamkit import BaseStreamingService, kind
+from streamkit.stream import chunks
 
 __all__ = ["answer", "asked"]
 

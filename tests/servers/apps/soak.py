@@ -23,7 +23,8 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from prometheus_client import REGISTRY
 from servers.state import Account
 
-from streamkit import chunks, kind
+from streamkit import kind
+from streamkit.stream import chunks
 
 if heartbeat := os.environ.get("TEST_HEARTBEAT"):
     kind.SSE = replace(kind.SSE, heartbeat=float(heartbeat))

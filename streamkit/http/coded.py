@@ -3,11 +3,10 @@
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_set_header
 
-from streamkit import coding
-from streamkit.encoders import CompressedEncoder
-from streamkit.headers import ResponseHeaders
-from streamkit.pipeline import Pipeline
-from streamkit.representation import Representation
+from streamkit.encoders import CompressedEncoder, coding
+from streamkit.http.headers import ResponseHeaders
+from streamkit.http.negotiation import Representation
+from streamkit.stream.pipeline import Pipeline
 
 __all__ = ["Export"]
 

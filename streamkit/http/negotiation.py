@@ -5,9 +5,9 @@ from typing import Final
 from werkzeug.datastructures import Headers
 from werkzeug.http import is_entity_header
 
-from streamkit.headers import ResponseHeaders
-from streamkit.pipeline import Pipeline
+from streamkit.http.headers import ResponseHeaders
 from streamkit.resource import FileResource
+from streamkit.stream.pipeline import Pipeline
 
 __all__ = ["Representation", "without_body"]
 

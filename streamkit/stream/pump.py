@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextvars import Context
 from typing import Final, Protocol
 
-from streamkit.buffer import Buffer
-from streamkit.interpreter import Turn
 from streamkit.kind import Kind
-from streamkit.signal import LoopSignal, ThreadSignal, call_on, running_loop
 from streamkit.source import Source, under_gevent
+from streamkit.stream.buffer import Buffer
+from streamkit.stream.turn import Turn
+from streamkit.stream.wake import LoopSignal, ThreadSignal, call_on, running_loop
 
 __all__ = ["TASK_TURN", "InlinePump", "Pump", "TaskPump", "ThreadPump"]
 

@@ -11,17 +11,17 @@ from math import inf
 from random import randint, uniform
 from typing import Any, Final, TypeVar
 
-from streamkit import process
-from streamkit.background import background_loop
-from streamkit.buffer import Buffer
+from streamkit import signals
 from streamkit.encoders import Encoder
 from streamkit.errors import NothingMore
 from streamkit.kind import Kind
 from streamkit.metrics import Outcome
-from streamkit.pump import InlinePump, Pump, TaskPump, ThreadPump
-from streamkit.record import Record
-from streamkit.signal import LoopSignal, Signal, ThreadSignal, running_loop
 from streamkit.source import Inline, Source
+from streamkit.stream.background import background_loop
+from streamkit.stream.buffer import Buffer
+from streamkit.stream.pump import InlinePump, Pump, TaskPump, ThreadPump
+from streamkit.stream.record import Record
+from streamkit.stream.wake import LoopSignal, Signal, ThreadSignal, running_loop
 
 __all__ = ["Callback", "Pipeline", "follower", "joined"]
 
@@ -52,7 +52,7 @@ S = TypeVar("S", bound=Signal)
 Callback = Callable[[BaseException | None], object]
 
 follower: ContextVar[Callable[["Pipeline"], object]] = ContextVar(
-    "streamkit.pipeline.follower", default=lambda pipeline: None
+    "streamkit.follower", default=lambda pipeline: None
 )
 """Is shown each pipeline that is opened in its context. ``streamkit.testing`` finds them so."""
 
@@ -306,7 +306,7 @@ class Pipeline:
             self._heartbeat_at = time.monotonic() + min(HEAD_PATIENCE, self.kind.heartbeat)
         if self.kind.max_age is not None:
             self._retires_at = time.monotonic() + self.kind.max_age * uniform(0.9, 1.1)
-            process.enter(self)
+            signals.enter(self)
         try:
             self._pump.start()
         except BaseException as error:
@@ -409,7 +409,7 @@ class Pipeline:
 
     def _close(self, error: BaseException | None) -> None:
         """Both sides have left; ``error`` is the source's."""
-        process.leave(self)
+        signals.leave(self)
         self._record.add(self.buffer.offered, self.buffer.dropped)
         self._record.close(self.encoder.repaired)
         failure = self._raised or error

@@ -8,7 +8,7 @@ from itertools import repeat, starmap
 from typing import Any, Final
 
 from streamkit.kind import MAX_BUFFERED_BYTES, Kind
-from streamkit.signal import Signal
+from streamkit.stream.wake import Signal
 
 __all__ = ["PATIENCE", "Buffer"]
 

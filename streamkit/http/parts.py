@@ -5,13 +5,13 @@ from typing import Any
 
 from werkzeug.datastructures import Headers
 
-from streamkit import preconditions, ranges
-from streamkit.byteranges import Part, content_range, multipart, parts_source
 from streamkit.encoders import OctetsEncoder
-from streamkit.headers import ResponseHeaders
-from streamkit.pipeline import Pipeline
-from streamkit.representation import Representation, without_body
+from streamkit.http import preconditions, ranges
+from streamkit.http.byteranges import Part, content_range, multipart, parts_source
+from streamkit.http.headers import ResponseHeaders
+from streamkit.http.negotiation import Representation, without_body
 from streamkit.resource import FileResource, Resource
+from streamkit.stream.pipeline import Pipeline
 
 __all__ = ["Download"]
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from streamkit.rows import read
+from streamkit.rows.reading import read
 
 __all__ = ["encoder", "plain", "repaired", "repaired_text"]
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_date, parse_etags, unquote_etag
 
-from streamkit.headers import ResponseHeaders
+from streamkit.http.headers import ResponseHeaders
 
 __all__ = ["evaluate", "if_range"]
 

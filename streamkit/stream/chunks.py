@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Self
 
-from streamkit.interpreter import Turn
-from streamkit.pipeline import Pipeline
-from streamkit.pump import TASK_TURN
-from streamkit.signal import call_on, weakly
+from streamkit.stream.pipeline import Pipeline
+from streamkit.stream.pump import TASK_TURN
+from streamkit.stream.turn import Turn
+from streamkit.stream.wake import call_on, weakly
 
 __all__ = ["MAX_STALL", "AsyncChunks", "Chunks"]
 

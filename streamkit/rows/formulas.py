@@ -9,8 +9,8 @@ from types import NoneType
 from typing import Any, Final
 from uuid import UUID
 
-from streamkit.rows import read
-from streamkit.values import repaired
+from streamkit.rows.reading import read
+from streamkit.rows.values import repaired
 
 __all__ = ["escape_formulas"]
 

@@ -3,8 +3,8 @@
 import os
 
 from streamkit.errors import SizeMismatch
-from streamkit.pipeline import Pipeline
 from streamkit.resource import FileResource
+from streamkit.stream.pipeline import Pipeline
 
 __all__ = ["ServerFile"]
 

@@ -1,0 +1,1 @@
+"""What a row and a value are, whatever library they come from."""

@@ -1,0 +1,1 @@
+"""One open stream, from its source to its chunks. Knows no HTTP."""

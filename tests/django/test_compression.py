@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from combinations import AsyncSource, SyncSource
-from frameworks.django_site.clients import ASGIClient, WSGIClient
-from frameworks.django_site.urls import site
+from django_site.clients import ASGIClient, WSGIClient
+from django_site.urls import site
 
 from streamkit_adapters.django import StreamingService
 

@@ -19,15 +19,15 @@ from django.db.models import Count, F, QuerySet
 from django.db.models.functions import Upper
 from django.db.models.query import RawQuerySet
 from django.test import AsyncClient, Client, TestCase, TransactionTestCase
-from frameworks.django_site.clients import ASGIClient, WSGIClient
-from frameworks.django_site.models import Customer, Order, RushOrder
-from frameworks.django_site.urls import site
+from django_site.clients import ASGIClient, WSGIClient
+from django_site.models import Customer, Order, RushOrder
+from django_site.urls import site
 from postgresql import postgresql
 
 from streamkit_adapters.django import StreamingService
 
 STREAMKIT = "streamkit_adapters.django.StreamkitMiddleware"
-SYNC_ONLY = "frameworks.django_site.middleware.sync_only"
+SYNC_ONLY = "django_site.middleware.sync_only"
 ALIASES = ["default", "postgresql"]
 
 pytestmark = pytest.mark.usefixtures("databases")

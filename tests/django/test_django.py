@@ -30,9 +30,9 @@ from django.utils.deprecation import MiddlewareMixin
 from django.utils.translation import get_language, gettext_lazy
 from django.views import View
 from django.views.decorators.gzip import gzip_page
-from frameworks.django_site.clients import ASGIClient, WSGIClient
-from frameworks.django_site.middleware import put_around
-from frameworks.django_site.urls import site
+from django_site.clients import ASGIClient, WSGIClient
+from django_site.middleware import put_around
+from django_site.urls import site
 from prometheus_client import CollectorRegistry
 from rest_framework.views import APIView
 
@@ -45,8 +45,8 @@ SOURCES = pytest.mark.parametrize("source_class", [SyncSource, AsyncSource])
 VIEWS = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync-view", "async-view"])
 
 STREAMKIT = "streamkit_adapters.django.StreamkitMiddleware"
-SYNC_ONLY = "frameworks.django_site.middleware.sync_only"
-ASYNC_ONLY = "frameworks.django_site.middleware.async_only"
+SYNC_ONLY = "django_site.middleware.sync_only"
+ASYNC_ONLY = "django_site.middleware.async_only"
 GZIP = {"Accept-Encoding": "gzip"}
 
 

@@ -10,9 +10,9 @@ from django import VERSION
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished
+from django_site.urls import site
 from downloads.clients import Answer, ask_asgi, ask_wsgi
 from downloads.suite import Suite, View
-from frameworks.django_site.urls import site
 from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
 

@@ -14,9 +14,9 @@ from django import VERSION
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
-from frameworks.django_site.clients import ASGIClient, WSGIClient
-from frameworks.django_site.middleware import put_around
-from frameworks.django_site.urls import site
+from django_site.clients import ASGIClient, WSGIClient
+from django_site.middleware import put_around
+from django_site.urls import site
 from limits.suite import AsyncSuite, Suite, View
 from prometheus_client import CollectorRegistry
 

@@ -13,8 +13,8 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.db import connections
 from django.test import AsyncClient, Client, TestCase
-from frameworks.django_site.models import Customer
-from frameworks.django_site.urls import site
+from django_site.models import Customer
+from django_site.urls import site
 
 from streamkit.testing import Event, aconnect, connect
 from streamkit_adapters.django import StreamingService

@@ -10,7 +10,7 @@ settings.configure(
         "django.contrib.contenttypes",
         "django.contrib.auth",
         "django.contrib.sessions",
-        "frameworks.django_site",
+        "django_site",
     ],
     # Names and hosts are set by the tests, to what they start.
     DATABASES={

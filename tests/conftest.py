@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry
 
 import streamkit
 
+pytest.register_assert_rewrite("gzipped")
+
 
 @pytest.fixture
 def registry() -> Iterator[CollectorRegistry]:

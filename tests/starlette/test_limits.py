@@ -1,34 +1,17 @@
-"""What is let in, and what a live stream is told and tells, in Flask and Starlette."""
+"""What is let in, and what a live stream is told and tells, in Starlette."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import flask
-from limits.suite import AsyncSuite, Suite, View
+from limits.suite import AsyncSuite, View
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from streamkit_adapters import flask as flask_adapter
 from streamkit_adapters import starlette as starlette_adapter
-
-
-class TestFlask(Suite):
-    is_async = False
-
-    @contextmanager
-    def serve(self, view: View, *, max_streams: int | None = None) -> Iterator[Callable[..., Any]]:
-        app = flask.Flask(__name__)
-        flask_adapter.StreamkitMiddleware(app, max_streams=max_streams)
-        app.add_url_rule("/", view_func=lambda: view(flask_adapter.StreamingService))
-        yield app
-
-    def wrap(self, response: Any) -> Any:
-        response.response = map(bytes, response.response)
-        return response
 
 
 class TestStarlette(AsyncSuite):

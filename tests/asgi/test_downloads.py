@@ -1,18 +1,10 @@
-"""Downloads as HTTP resources, from the plain adapters."""
+"""Downloads as HTTP resources, from the ASGI adapter."""
 
-from downloads.clients import Answer, ask_asgi, ask_wsgi
+from downloads.clients import Answer, ask_asgi
 from downloads.suite import Suite, View
 from werkzeug.datastructures import Headers
 
-from streamkit_adapters import asgi, wsgi
-
-
-class TestWSGI(Suite):
-    sent_by_server = frozenset({"path", "str", "open file", "raw file", "begun file"})
-
-    def ask(self, view: View, method: str, headers: Headers, *, sends_files: bool) -> Answer:
-        app = view(wsgi.StreamingService)
-        return ask_wsgi(app, method, headers, sends_files=sends_files)
+from streamkit_adapters import asgi
 
 
 class TestASGI(Suite):

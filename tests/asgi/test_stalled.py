@@ -1,19 +1,14 @@
-"""Clients that take nothing more, and what they may cost. See ``limits`` for all the adapters."""
+"""Clients that take nothing more, under ASGI. See ``limits`` for all the adapters."""
 
 import asyncio
-import socket
-import tracemalloc
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from asgi_client import Client, run, scope
-from combinations import AsyncSource, Combination, SyncSource, wait_until
+from combinations import AsyncSource
 
 from streamkit import StreamingService
-from streamkit_adapters import asgi, wsgi
-
-MIB = 1024 * 1024
+from streamkit_adapters import asgi
 
 
 async def forever() -> None:
@@ -106,70 +101,3 @@ class TestASGI:
             assert source.closes == 1
 
         run(main)
-
-
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="not on this system")
-@pytest.mark.parametrize("name", ["gunicorn.socket", "werkzeug.socket"])
-class TestWSGI:
-    """The kernel sees to it, where the environ gives the socket."""
-
-    def open(self, connection: socket.socket, name: str) -> None:
-        environ = {"REQUEST_METHOD": "GET", name: connection}
-        wsgi.open_chunks(StreamingService.export("e", [1], "ndjson"), environ).close()
-
-    def test_it_has_two_minutes(self, name: str) -> None:
-        with (
-            socket.create_server(("127.0.0.1", 0)) as server,
-            socket.create_connection(server.getsockname()),
-            server.accept()[0] as connection,
-        ):
-            self.open(connection, name)
-            set_to = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
-        assert set_to == 120_000
-
-    def test_a_socket_of_another_family_has_no_such_option(self, name: str) -> None:
-        here, there = socket.socketpair()
-        with here, there:
-            self.open(here, name)
-
-
-class TestLargeElements:
-    """Of 16 MiB each."""
-
-    SIZE = 16 * MIB
-
-    @pytest.fixture(autouse=True)
-    def _traced(self) -> Iterator[None]:
-        tracemalloc.start()
-        yield
-        tracemalloc.stop()
-
-    def test_of_text_for_a_client_that_takes_nothing(
-        self, combination: Combination, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """One waits, one is on its way to the client, and one is about to be thrown away."""
-        monkeypatch.setattr("streamkit.stream.buffer.PATIENCE", 0.0)
-        source = combination.source("x" * self.SIZE + f"{n}" for n in range(1000))
-        reader = combination.reader.open(StreamingService.sse("s", source))
-        reader.next()
-        wait_until(lambda: combination.reader.run(lambda: source.given > 20))
-        reader.leave()
-        assert tracemalloc.get_traced_memory()[1] < 8 * self.SIZE
-
-    def test_of_bytes_for_a_client_that_takes_all(self, combination: Combination) -> None:
-        source = combination.source(bytes(self.SIZE) for _ in range(20))
-        reader = combination.reader.open(StreamingService.download(source, filename="f"))
-        for _ in range(20):
-            assert len(reader.next()) == self.SIZE
-        reader.leave()
-        assert tracemalloc.get_traced_memory()[1] < 5 * self.SIZE
-
-
-def test_the_source_of_a_stalled_thread_is_held_up() -> None:
-    """Under WSGI, for as long as the server waits for its client."""
-    source = SyncSource(range(100_000))
-    chunks = iter(StreamingService.export("e", source, "ndjson"))
-    next(chunks)
-    wait_until(lambda: source.given > 128)
-    assert source.given <= 3 * 128
-    chunks.close()

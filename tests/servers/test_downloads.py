@@ -224,7 +224,7 @@ def test_parallel_ranges(server: Server, path: Path, tmp_path: Path) -> None:
     assert digest(tmp_path / "got") == digest(path)
 
 
-# More of them in tests/test_disposition.py, and what a browser makes of these in tests/browser.
+# More of them in tests/http/test_disposition.py, and what a browser makes of these in tests/browser.
 @pytest.mark.parametrize(
     ("filename", "saved_as"),
     [

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from asgi_client import get
+from combinations import outcomes
 from downloads.clients import ask_wsgi
 from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
@@ -436,99 +437,3 @@ class TestSizes:
 
         with pytest.raises(ConnectionResetError, match="the store is gone"):
             read(fail, size=2)
-
-
-def outcomes(registry: CollectorRegistry) -> dict[str, float]:
-    return {
-        sample.labels["outcome"]: sample.value
-        for metric in registry.collect()
-        for sample in metric.samples
-        if sample.name == "stream_closed_total" and sample.value
-    }
-
-
-def served_file(path: Path) -> Any:
-    response = download(path)
-    response.negotiate("GET", Headers(), 200, response.headers)
-    return response.server_file()
-
-
-class TestServerFile:
-    """What a server is given to send by itself, which may do so by various means."""
-
-    def sent(self, registry: CollectorRegistry) -> float:
-        labels = {"kind": "download", "stream": "download", "tenant": "system"}
-        return registry.get_sample_value("stream_bytes_total", labels) or 0
-
-    def test_by_reading(self, path: Path, registry: CollectorRegistry) -> None:
-        """As wsgiref does."""
-        served = served_file(path)
-        assert b"".join(iter(lambda: served.read(1000), b"")) == DATA
-        served.close()
-        assert (self.sent(registry), outcomes(registry)) == (len(DATA), {"completed": 1})
-
-    def test_by_its_descriptor(self, path: Path, registry: CollectorRegistry) -> None:
-        """As gunicorn does, which goes back to its beginning."""
-        served = served_file(path)
-        assert os.pread(served.fileno(), len(DATA), 0) == DATA
-        served.seek(len(DATA))
-        os.lseek(served.fileno(), 0, os.SEEK_SET)
-        served.close()
-        assert (self.sent(registry), outcomes(registry)) == (len(DATA), {"completed": 1})
-
-    @pytest.mark.parametrize("change", [grow, shrink])
-    def test_by_its_descriptor_alone(
-        self, path: Path, change: Callable[[Path], None], registry: CollectorRegistry
-    ) -> None:
-        """As uWSGI does, which does not tell how far it came."""
-        served = served_file(path)
-        assert os.pread(served.fileno(), len(DATA), 0) == DATA
-        change(path)
-        if change is grow:
-            served.close()
-            assert (self.sent(registry), outcomes(registry)) == (len(DATA), {"completed": 1})
-        else:
-            with pytest.raises(SizeMismatch, match="the file ended after 199999"):
-                served.close()
-            assert outcomes(registry) == {"failed": 1}
-
-    def test_by_looking_at_its_size_first(self, path: Path, registry: CollectorRegistry) -> None:
-        """As waitress does, which would send what there is as if that were all."""
-        served = served_file(path)
-        os.truncate(path, 1000)
-        served.seek(0, os.SEEK_END)
-        assert served.tell() == len(DATA)
-        served.seek(0)
-        assert served.read(2000) == DATA[:1000]
-        with pytest.raises(SizeMismatch, match="200000 bytes were to come, but the file ended"):
-            served.read(1000)
-        with pytest.raises(SizeMismatch, match="200000 bytes were to come, but the file ended"):
-            served.close()
-        assert (self.sent(registry), outcomes(registry)) == (1000, {"failed": 1})
-
-    def test_by_half(self, path: Path, registry: CollectorRegistry) -> None:
-        """As to a client that leaves."""
-        served = served_file(path)
-        served.read(1000)
-        served.close()
-        assert (self.sent(registry), outcomes(registry)) == (1000, {"disconnected": 1})
-
-    def test_not_at_all(self, path: Path, registry: CollectorRegistry) -> None:
-        """Where a server lets go of it without closing it."""
-        served = served_file(path)
-        del served
-        assert outcomes(registry) == {"disconnected": 1}
-
-    def test_it_is_closed_once(self, path: Path) -> None:
-        closes: list[Any] = []
-
-        class File(io.FileIO):
-            def close(self) -> None:
-                if not self.closed:
-                    closes.append(self)
-                super().close()
-
-        answer = ask(File(path), sends_files=True)
-        assert answer.sent_by_server
-        assert answer.body == DATA
-        assert len(closes) == 1

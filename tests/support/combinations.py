@@ -187,6 +187,16 @@ def value(registry: CollectorRegistry, metric: str, **labels: str) -> float:
     )
 
 
+def outcomes(registry: CollectorRegistry) -> dict[str, float]:
+    """How many streams closed with each outcome, of those outcomes that there were."""
+    return {
+        sample.labels["outcome"]: sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name == "stream_closed_total" and sample.value
+    }
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     """For what another thread does right after it has said that it is done."""
     pause = threading.Event()

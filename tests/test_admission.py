@@ -27,21 +27,21 @@ from streamkit_adapters import asgi, wsgi
     ],
 )
 @pytest.mark.parametrize("middleware", [asgi.StreamkitMiddleware, wsgi.StreamkitMiddleware])
-def test_it_is_refused(
+def test_max_streams_must_be_a_positive_int(
     middleware: Callable[..., Any], max_streams: Any, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         middleware(lambda *arguments: None, max_streams=max_streams)
 
 
-def test_as_many_enter_as_there_is_room_for() -> None:
+def test_as_many_streams_enter_as_there_is_room_for() -> None:
     admission = Admission(2)
     assert [admission.enter() for _ in range(3)] == [True, True, False]
     admission.leave()
     assert [admission.enter() for _ in range(2)] == [True, False]
 
 
-def test_no_thread_comes_in_between() -> None:
+def test_threads_that_enter_at_once_are_counted_right() -> None:
     admission = Admission(10)
 
     def come_and_go(_: int) -> int:
@@ -130,7 +130,7 @@ def test_a_response_that_is_dropped_gives_its_place_back(admission: Admission) -
 
 
 @pytest.mark.usefixtures("in_request")
-def test_one_that_is_made_and_not_asked_for_takes_no_place(
+def test_a_response_that_is_made_and_not_asked_for_takes_no_place(
     admission: Admission, registry: CollectorRegistry
 ) -> None:
     response = StreamingService.sse("s", SyncSource(["event"]))

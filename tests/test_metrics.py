@@ -78,7 +78,7 @@ def run(script: str, **environ: str) -> str:
     ).stdout
 
 
-def test_counters_of_one_stream(registry: CollectorRegistry) -> None:
+def test_what_one_stream_does_is_counted(registry: CollectorRegistry) -> None:
     stream = ticks(registry)
     stream.opened()
     stream.drained(64, 0)
@@ -93,7 +93,9 @@ def test_counters_of_one_stream(registry: CollectorRegistry) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["completed", "disconnected", "failed"])
-def test_a_closed_stream(registry: CollectorRegistry, outcome: Outcome) -> None:
+def test_a_closed_stream_is_counted_by_its_outcome(
+    registry: CollectorRegistry, outcome: Outcome
+) -> None:
     first, second = ticks(registry), ticks(registry)
     first.opened()
     second.opened()
@@ -107,7 +109,9 @@ def test_a_closed_stream(registry: CollectorRegistry, outcome: Outcome) -> None:
         assert value(registry, "stream_closed_total", outcome=other) == expected
 
 
-def test_all_is_there_before_anything_happened(registry: CollectorRegistry) -> None:
+def test_all_metrics_of_a_stream_are_there_before_anything_happened(
+    registry: CollectorRegistry,
+) -> None:
     ticks(registry)
     for name in ("elements_total", "bytes_total", "dropped_total", "refused_total", "active"):
         assert value(registry, f"stream_{name}") == 0
@@ -118,7 +122,9 @@ def test_all_is_there_before_anything_happened(registry: CollectorRegistry) -> N
 @pytest.mark.parametrize(
     ("seconds", "bucket"), [(0.0, "0.01"), (0.02, "0.05"), (45, "60.0"), (7200, "14400.0")]
 )
-def test_a_duration_falls_between(registry: CollectorRegistry, seconds: float, bucket: str) -> None:
+def test_a_duration_falls_into_its_bucket(
+    registry: CollectorRegistry, seconds: float, bucket: str
+) -> None:
     ticks(registry).closed("completed", seconds)
     below = [le for le in metrics.DURATION_BUCKETS if le < float(bucket)]
     assert value(registry, "stream_duration_seconds_bucket", le=bucket) == 1
@@ -126,14 +132,14 @@ def test_a_duration_falls_between(registry: CollectorRegistry, seconds: float, b
         assert value(registry, "stream_duration_seconds_bucket", le=str(float(le))) == 0
 
 
-def test_first_byte(registry: CollectorRegistry) -> None:
+def test_the_time_to_the_first_byte_is_observed(registry: CollectorRegistry) -> None:
     ticks(registry).first_byte(0.003)
     assert value(registry, "stream_first_byte_seconds_bucket", le="0.001") == 0
     assert value(registry, "stream_first_byte_seconds_bucket", le="0.005") == 1
     assert value(registry, "stream_first_byte_seconds_sum") == 0.003
 
 
-def test_exposition(registry: CollectorRegistry) -> None:
+def test_all_metrics_are_exposed_with_their_types(registry: CollectorRegistry) -> None:
     MetricsService(registry).stream("sse", 'back\\slash "quoted"', "größe").opened()
     families = {
         family.name: family
@@ -185,7 +191,7 @@ class TestLabels:
             ("x" * 119 + " y", "x" * 119),
         ],
     )
-    def test_cleaned(self, registry: CollectorRegistry, given_: str, label: str) -> None:
+    def test_a_label_is_cleaned(self, registry: CollectorRegistry, given_: str, label: str) -> None:
         stream = MetricsService(registry).stream(given_, given_, given_)
         assert MetricsService(registry).stream(label, label, label) is stream
         stream.opened()
@@ -193,7 +199,7 @@ class TestLabels:
 
     @settings(derandomize=True, deadline=None)
     @given(st.text(max_size=600))
-    def test_what_is_clean_stays_as_it_is(self, text: str) -> None:
+    def test_a_label_that_is_clean_stays_as_it_is(self, text: str) -> None:
         registry = CollectorRegistry()
         service = MetricsService(registry)
         stream = service.stream("sse", text, "acme")
@@ -203,7 +209,7 @@ class TestLabels:
         assert unicodedata.is_normalized("NFKC", label)
         assert service.stream("sse", label, "acme") is stream
 
-    def test_bounded_in_number(self, registry: CollectorRegistry) -> None:
+    def test_labels_are_bounded_in_number(self, registry: CollectorRegistry) -> None:
         service = MetricsService(registry)
         for n in range(1000):
             service.stream("sse", "ticks", f"tenant{n}").opened()
@@ -219,7 +225,7 @@ class TestLabels:
         service.stream("sse", "new", "tenant0").opened()
         assert value(registry, "stream_active", stream="new", tenant="tenant0") == 1
 
-    def test_past_the_bound_the_known_stay_known(self, registry: CollectorRegistry) -> None:
+    def test_known_labels_stay_known_past_the_bound(self, registry: CollectorRegistry) -> None:
         service = MetricsService(registry)
         known = service.stream("sse", "ticks", "acme")
         for n in range(200):
@@ -227,7 +233,7 @@ class TestLabels:
         assert service.stream("sse", "ticks", "acme") is known
         assert service.stream("sse", "ticks", "\uff41cme") is known
 
-    def test_bounded_under_threads(self, registry: CollectorRegistry) -> None:
+    def test_labels_are_bounded_under_threads(self, registry: CollectorRegistry) -> None:
         service = MetricsService(registry)
         barrier = Barrier(8)
 
@@ -249,7 +255,7 @@ class TestLabels:
             if sample.name == "stream_active"
         ) == pytest.approx(1600)
 
-    def test_a_long_value_takes_no_time_to_speak_of(self, registry: CollectorRegistry) -> None:
+    def test_a_long_label_takes_no_time_to_speak_of(self, registry: CollectorRegistry) -> None:
         service = MetricsService(registry)
         before = time.process_time()
         service.stream("sse", "e" + "\u0316\u0301" * 50_000, "acme")
@@ -257,7 +263,7 @@ class TestLabels:
 
 
 class TestRegistries:
-    def test_side_by_side(self) -> None:
+    def test_two_registries_count_side_by_side(self) -> None:
         one, two = CollectorRegistry(), CollectorRegistry()
         ticks(one).opened()
         ticks(two).opened()
@@ -265,10 +271,10 @@ class TestRegistries:
         assert value(one, "stream_active") == 1
         assert value(two, "stream_active") == 2
 
-    def test_one_service_a_registry(self, registry: CollectorRegistry) -> None:
+    def test_a_registry_has_one_service(self, registry: CollectorRegistry) -> None:
         assert MetricsService(registry) is MetricsService(registry)
 
-    def test_one_service_under_threads(self, registry: CollectorRegistry) -> None:
+    def test_a_registry_has_one_service_under_threads(self, registry: CollectorRegistry) -> None:
         barrier = Barrier(8)
 
         def service(_: int) -> MetricsService:
@@ -299,27 +305,27 @@ class TestRegistries:
         assert value(registry, "stream_active") == 1
 
     @pytest.mark.parametrize("given_", [None, "default", CollectorRegistry])
-    def test_no_registry(self, given_: object) -> None:
+    def test_what_is_no_registry_is_refused(self, given_: object) -> None:
         with pytest.raises(TypeError, match=r"registry must be a prometheus_client\.Collector"):
             MetricsService(given_)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("_default_afterwards")
 class TestUse:
-    def test_another_registry(self, registry: CollectorRegistry) -> None:
+    def test_another_registry_may_be_used(self, registry: CollectorRegistry) -> None:
         metrics.use(registry)
         stream_metrics("sse", "ticks", "acme").opened()
         assert value(registry, "stream_active") == 1
         assert not value(REGISTRY, "stream_active")
 
-    def test_twice(self, registry: CollectorRegistry) -> None:
+    def test_a_registry_may_be_used_twice(self, registry: CollectorRegistry) -> None:
         metrics.use(registry)
         stream_metrics("sse", "ticks", "acme").opened()
         metrics.use(registry)
         stream_metrics("sse", "ticks", "acme").opened()
         assert value(registry, "stream_active") == 2
 
-    def test_none(self, registry: CollectorRegistry) -> None:
+    def test_no_registry_may_be_used(self, registry: CollectorRegistry) -> None:
         metrics.use(registry)
         metrics.use(None)
         stream = stream_metrics("sse", "ticks", "acme")
@@ -367,7 +373,7 @@ print(names())
 
 
 @needs_fork
-def test_multiprocess(tmp_path: Path) -> None:
+def test_metrics_of_many_processes_add_up(tmp_path: Path) -> None:
     """Three workers and their parent have a stream each; one worker is killed with it open."""
     script = """
 import json, os, signal
@@ -440,7 +446,7 @@ print(json.dumps(scrapes))
     }
 
 
-def test_off_in_multiprocess_mode_writes_nothing(tmp_path: Path) -> None:
+def test_metrics_that_are_off_write_nothing_in_multiprocess_mode(tmp_path: Path) -> None:
     script = """
 from streamkit.metrics import stream_metrics, use
 
@@ -454,7 +460,7 @@ stream.closed("completed", 1.0)
 
 
 @needs_fork
-def test_a_fork_while_another_thread_starts_streams() -> None:
+def test_a_child_that_was_forked_while_streams_started_counts_its_own() -> None:
     script = """
 import os, signal, threading
 from prometheus_client import CollectorRegistry

@@ -32,7 +32,7 @@ def test_the_context_ends_with_an_exception() -> None:
     assert context.get() is before
 
 
-def test_each_task_has_its_own() -> None:
+def test_each_task_has_its_own_context() -> None:
     async def tenant_of(name: str, barrier: asyncio.Barrier) -> str:
         with request_context("GET", Headers(), name):
             await barrier.wait()
@@ -57,7 +57,9 @@ def test_each_task_has_its_own() -> None:
         ({"Last-Event-ID": "☃"}, "☃"),
     ],
 )
-def test_last_event_id(headers: dict[str, str], last_event_id: str | None) -> None:
+def test_the_last_event_id_is_that_of_the_header(
+    headers: dict[str, str], last_event_id: str | None
+) -> None:
     with request_context("GET", Headers(headers), None):
         assert context.get().last_event_id == last_event_id
 
@@ -65,7 +67,7 @@ def test_last_event_id(headers: dict[str, str], last_event_id: str | None) -> No
 @pytest.mark.parametrize(
     ("tenant", "expected"), [("acme", "acme"), (" ", " "), ("", "system"), (None, "system")]
 )
-def test_tenant(tenant: str | None, expected: str) -> None:
+def test_a_tenant_without_a_name_is_the_system(tenant: str | None, expected: str) -> None:
     with request_context("GET", Headers(), tenant):
         assert context.get().tenant == expected
 

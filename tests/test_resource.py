@@ -60,7 +60,7 @@ async def coroutine(start: int, stop: int) -> bytes:
 
 
 class TestErrorsAtTheCall:
-    def test_a_path_where_there_is_no_file_to_read(self, tmp_path: Path) -> None:
+    def test_a_path_without_a_file_to_read_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match="source must be a file that can be read"):
             download(tmp_path / "missing")
         with pytest.raises(IsADirectoryError, match="source must be .*: it is a directory"):
@@ -68,7 +68,9 @@ class TestErrorsAtTheCall:
         with pytest.raises(NotADirectoryError):
             download("/dev/null/data")
 
-    def test_an_unreadable_file(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_unreadable_file_is_refused(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """As one is to anybody but root."""
 
         def refuse(path: str) -> Any:
@@ -83,7 +85,7 @@ class TestErrorsAtTheCall:
         with pytest.raises(ValueError, match="source must be the path of a regular file"):
             download(tmp_path / "pipe")
 
-    def test_files_that_give_no_bytes(self, path: Path) -> None:
+    def test_files_that_give_no_bytes_are_refused(self, path: Path) -> None:
         with path.open() as file, pytest.raises(TypeError, match="source must be a binary file"):
             download(file)
         with (
@@ -114,12 +116,12 @@ class TestErrorsAtTheCall:
             (io.BytesIO(DATA), 1, "size must be that of source, 200000, got 1"),
         ],
     )
-    def test_other_sources(self, source: Any, size: int | None, error: str) -> None:
+    def test_other_sources_are_refused(self, source: Any, size: int | None, error: str) -> None:
         with pytest.raises((TypeError, ValueError), match=error):
             download(source, size=size)
 
     @pytest.mark.parametrize("etag", ["", 'a"b', "a b", "é", '"a', 'w/"a"', "a\r\n"])
-    def test_entity_tags(self, etag: str) -> None:
+    def test_bad_entity_tags_are_refused(self, etag: str) -> None:
         with pytest.raises(ValueError, match="etag must be"):
             download(b"", etag=etag)
 
@@ -138,7 +140,7 @@ class TestSources:
             assert b"".join(response) == DATA[offset:]
             assert file.closed
 
-    def test_what_was_written_and_not_yet_flushed(self) -> None:
+    def test_what_was_written_and_not_yet_flushed_is_sent(self) -> None:
         with NamedTemporaryFile() as file:
             file.write(DATA)
             file.seek(0)
@@ -147,7 +149,7 @@ class TestSources:
             file.write(DATA)
             assert read(file) == b""
 
-    def test_buffers_around_something_else_than_a_file(self, tmp_path: Path) -> None:
+    def test_buffers_around_something_else_than_a_file_are_read(self, tmp_path: Path) -> None:
         """Whose descriptor tells nothing of them."""
         compressed, archive = tmp_path / "data.gz", tmp_path / "data.tar"
         compressed.write_bytes(gzip.compress(DATA))
@@ -159,14 +161,14 @@ class TestSources:
         with tarfile.open(archive) as tar:
             assert read(tar.extractfile("member")) == compressed.read_bytes()
 
-    def test_a_spooled_file(self) -> None:
+    def test_a_spooled_file_is_read_and_closed(self) -> None:
         with SpooledTemporaryFile() as file:
             file.write(DATA)
             file.seek(0)
             assert read(file) == DATA
             assert file.closed
 
-    def test_a_file_that_reads_another_one_in_its_own_way(self, path: Path) -> None:
+    def test_a_file_that_reads_another_one_in_its_own_way_is_not_bypassed(self, path: Path) -> None:
         """As one may that decrypts."""
 
         class Backwards:
@@ -189,7 +191,7 @@ class TestSources:
         assert [b"".join(response) for response in responses] == [b"before", b"before"]
         assert memory.closed
 
-    def test_strided_memory(self) -> None:
+    def test_strided_memory_is_sent(self) -> None:
         assert read(memoryview(DATA)[::2]) == DATA[::2]
 
     def test_a_relative_path_goes_to_the_server_as_an_absolute_one(
@@ -202,7 +204,7 @@ class TestSources:
         assert read(lambda start, stop: 1 / 0, size=0) == b""
 
     @pytest.mark.parametrize("pieces", [pieces(0, 10), None, 5])
-    def test_a_function_that_returns_no_iterable(self, pieces: Any) -> None:
+    def test_a_function_must_return_an_iterable(self, pieces: Any) -> None:
         expected = b"" if pieces is None or pieces == 5 else DATA[:10]
         if expected:
             assert read(lambda start, stop: pieces, size=10) == expected
@@ -210,7 +212,7 @@ class TestSources:
             with pytest.raises(TypeError, match="source must return an iterable of bytes"):
                 read(lambda start, stop: pieces, size=10)
 
-    def test_a_function_that_returns_what_is_read_asynchronously(self) -> None:
+    def test_a_function_must_not_return_what_is_read_asynchronously(self) -> None:
         with pytest.raises(TypeError, match="or be an async generator function, and returned"):
             read(lambda start, stop: async_pieces(start, stop), size=10)
 
@@ -239,7 +241,9 @@ class TestValidators:
         os.utime(path, (1, 1_600_000_000.9))
         assert download(path).headers["Last-Modified"] == http_date(1_600_000_000)
 
-    def test_a_file_that_may_change_again_in_its_second_goes_without(self, path: Path) -> None:
+    def test_a_file_that_may_change_again_in_its_second_goes_without_a_date(
+        self, path: Path
+    ) -> None:
         """Its date would be that of two versions, and a range could be spliced of both."""
         modified = -1.0
         while int(modified) != int(time.time()):
@@ -256,7 +260,7 @@ class TestValidators:
         assert headers["ETag"] != download(DATA[1:]).headers["ETag"]
         assert "Last-Modified" not in headers
 
-    def test_what_has_none_goes_without(self) -> None:
+    def test_a_function_goes_without_validators(self) -> None:
         headers = download(pieces, size=len(DATA)).headers
         assert not {"ETag", "Last-Modified"} & {*headers.keys()}
         assert headers["Accept-Ranges"] == "bytes"
@@ -264,7 +268,7 @@ class TestValidators:
     @pytest.mark.parametrize(
         ("etag", "sent"), [("v1", '"v1"'), ('"v1"', '"v1"'), ('W/"v1"', 'W/"v1"'), ('""', '""')]
     )
-    def test_an_entity_tag_of_the_users(self, etag: str, sent: str, path: Path) -> None:
+    def test_an_entity_tag_of_the_users_is_sent(self, etag: str, sent: str, path: Path) -> None:
         assert download(path, etag=etag).headers["ETag"] == sent
         assert download(iter(()), etag=etag).headers["ETag"] == sent
 
@@ -276,12 +280,12 @@ class TestValidators:
             datetime.fromisoformat("2020-01-02T05:04:05+02:00"),
         ],
     )
-    def test_a_time_of_the_users(self, modified: datetime, path: Path) -> None:
+    def test_a_time_of_the_users_is_sent(self, modified: datetime, path: Path) -> None:
         response = download(path, last_modified=modified)
         assert response.headers["Last-Modified"] == "Thu, 02 Jan 2020 03:04:05 GMT"
 
     @pytest.mark.parametrize(("fold", "hour"), [(0, 5), (1, 6)])
-    def test_an_hour_that_there_was_twice(self, fold: int, hour: int) -> None:
+    def test_an_hour_that_there_was_twice_is_told_by_its_fold(self, fold: int, hour: int) -> None:
         modified = datetime(2020, 11, 1, 1, 30, tzinfo=ZoneInfo("America/New_York"), fold=fold)
         sent = download(DATA, last_modified=modified).headers["Last-Modified"]
         assert sent == f"Sun, 01 Nov 2020 0{hour}:30:00 GMT"
@@ -295,7 +299,7 @@ class TestValidators:
             assert http_date(now) <= sent or sent == http_date(datetime.now(UTC))
             response.close()
 
-    def test_a_range_of_a_version_that_is_not_known_for_sure(self) -> None:
+    def test_a_version_that_is_not_known_for_sure_has_no_ranges(self) -> None:
         """It has a weak tag, or a time at which there may have been two versions."""
         partial = {"Range": "bytes=0-9"}
         answer = ask(DATA, etag='W/"v1"', headers=partial | {"If-Range": 'W/"v1"'})
@@ -304,7 +308,7 @@ class TestValidators:
         answer = ask(DATA, last_modified=now, headers=partial | {"If-Range": http_date(now)})
         assert answer.status == 200
 
-    def test_parts_of_a_type_that_was_taken_away(self) -> None:
+    def test_parts_go_without_a_type_that_was_taken_away(self) -> None:
         app = wsgi.StreamingService.download(DATA, filename="data.bin")
         del app.headers["Content-Type"]
         answer = ask_wsgi(app, "GET", Headers({"Range": "bytes=0-0,9-9"}), sends_files=False)
@@ -356,8 +360,10 @@ def sent_path(source: Any, between: Callable[[], object] = lambda: None) -> str 
 
 
 class TestPathSend:
-    def test_a_file_that_was_replaced_or_removed_meanwhile(self, path: Path) -> None:
-        """Is read as it was, by what had been opened: its head is of that version."""
+    def test_a_file_that_was_replaced_or_removed_meanwhile_is_not_sent_by_its_path(
+        self, path: Path
+    ) -> None:
+        """It is read as it was, by what had been opened: its head is of that version."""
         assert sent_path(path) == str(path)
         assert sent_path(path, lambda: _replace(path)) is None
         assert sent_path(path, path.unlink) is None
@@ -382,7 +388,7 @@ class TestSizes:
     @pytest.mark.parametrize("change", [shrink, empty])
     @pytest.mark.parametrize("headers", [{}, {"Range": "bytes=5-"}, {"Range": "bytes=-9,0-9"}])
     @pytest.mark.parametrize("sends_files", [False, True])
-    def test_a_file_that_shrinks(
+    def test_a_file_that_shrinks_breaks_off(
         self,
         path: Path,
         change: Callable[[Path], None],
@@ -409,7 +415,7 @@ class TestSizes:
     @pytest.mark.parametrize("headers", [{}, {"Range": "bytes=5-"}, {"Range": "bytes=-9,0-9"}])
     @pytest.mark.parametrize("change", [-1, 1])
     @pytest.mark.parametrize("is_async", [False, True])
-    def test_a_function_that_yields_less_or_more(
+    def test_a_function_that_yields_less_or_more_breaks_off(
         self, headers: dict[str, str], change: int, is_async: bool
     ) -> None:
         def wrong(start: int, stop: int) -> Iterator[bytes]:
@@ -426,11 +432,11 @@ class TestSizes:
             ask_wsgi(app, "GET", Headers(headers), sends_files=False)
 
     @pytest.mark.parametrize("element", ["text", 5, None])
-    def test_a_function_that_yields_no_bytes(self, element: Any) -> None:
+    def test_a_function_that_yields_no_bytes_breaks_off(self, element: Any) -> None:
         with pytest.raises(TypeError, match="source must yield bytes-like objects, got"):
             read(lambda start, stop: [element], size=4)
 
-    def test_a_function_that_fails(self) -> None:
+    def test_a_function_that_fails_breaks_off(self) -> None:
         def fail(start: int, stop: int) -> Iterator[bytes]:
             yield DATA[start : start + 1]
             raise ConnectionResetError("the store is gone")

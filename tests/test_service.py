@@ -80,7 +80,9 @@ PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-ca
     ],
     ids=["sse", "download", "download-typed", "json", "csv", "ndjson"],
 )
-def test_headers_and_body(response: Any, headers: dict[str, str], expected: bytes) -> None:
+def test_each_kind_has_these_headers_and_this_body(
+    response: Any, headers: dict[str, str], expected: bytes
+) -> None:
     made = response()
     assert made.status == 200
     assert dict(made.headers) == headers
@@ -96,7 +98,7 @@ def test_headers_and_body(response: Any, headers: dict[str, str], expected: byte
         (1.5, b"data: 1.5\n\n"),
     ],
 )
-def test_events_without_serialize(element: Any, expected: bytes) -> None:
+def test_events_without_serialize_are_encoded_as_they_are(element: Any, expected: bytes) -> None:
     assert body(StreamingService.sse("s", [element])) == expected
 
 
@@ -108,7 +110,7 @@ def test_events_without_serialize(element: Any, expected: bytes) -> None:
         ("x", b"data: x\n\n"),
     ],
 )
-def test_events_with_serialize(result: Any, expected: bytes) -> None:
+def test_events_with_serialize_are_what_it_returns(result: Any, expected: bytes) -> None:
     assert body(StreamingService.sse("s", [0], lambda _: result)) == expected
 
 

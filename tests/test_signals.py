@@ -105,7 +105,7 @@ class TestShutdown:
         assert_closed_once(source)
         wait_until(lambda: value(registry, "stream_closed_total", outcome="drained") == 1)
 
-    def test_a_source_that_never_pauses(self, combination: Combination) -> None:
+    def test_a_source_that_never_pauses_is_ended(self, combination: Combination) -> None:
         source = combination.source(repeat("event"))
         reader = combination.reader.open(StreamingService.sse("s", source))
         reader.next()
@@ -114,7 +114,7 @@ class TestShutdown:
         reader.leave()
         assert_closed_once(source)
 
-    def test_it_is_called_twice(self, combination: Combination) -> None:
+    def test_a_second_shutdown_sends_nothing_more(self, combination: Combination) -> None:
         source = combination.source(repeat("event"))
         reader = combination.reader.open(StreamingService.sse("s", source))
         reader.next()
@@ -122,7 +122,9 @@ class TestShutdown:
         streamkit.shutdown()
         assert reader.rest().count(b"retry") == 1
 
-    def test_a_stream_that_starts_after_it_ends_at_once(self, combination: Combination) -> None:
+    def test_a_stream_that_starts_after_a_shutdown_ends_at_once(
+        self, combination: Combination
+    ) -> None:
         streamkit.shutdown()
         source = combination.source(repeat("event"))
         reader = combination.reader.open(StreamingService.sse("s", source))
@@ -138,7 +140,7 @@ class TestShutdown:
         body += reader.rest()
         assert body == b"".join(b"%d\n" % n for n in range(1000))
 
-    def test_it_comes_from_another_thread(self, combination: Combination) -> None:
+    def test_a_shutdown_may_come_from_another_thread(self, combination: Combination) -> None:
         source = combination.source(repeat("event"))
         reader = combination.reader.open(StreamingService.sse("s", source))
         reader.next()
@@ -211,7 +213,9 @@ class TestSignals:
         assert b"retry" in b"".join(chunks)
         wait_until(lambda: handler.calls == [0])
 
-    def test_a_stream_on_another_thread_has_the_main_one_find_it(self, number: int) -> None:
+    def test_a_stream_on_another_thread_has_the_main_one_find_the_handler(
+        self, number: int
+    ) -> None:
         signal.signal(number, Handler())
         streamkit.shutdown_on_signals()
         handler = Handler()
@@ -225,7 +229,7 @@ class TestSignals:
         assert b"retry" in b"".join(chunks)
         wait_until(lambda: handler.calls == [0])
 
-    def test_without_a_stream_it_is_passed_on_at_once_and_none_begins_any_more(
+    def test_without_a_stream_a_signal_is_passed_on_at_once_and_none_begins_any_more(
         self, number: int
     ) -> None:
         handler = Handler()
@@ -235,7 +239,7 @@ class TestSignals:
         assert handler.calls == [0]
         wait_until(signals.is_shut_down)
 
-    def test_a_second_one_is_passed_on_at_once(
+    def test_a_second_signal_is_passed_on_at_once(
         self, number: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(signals, "PATIENCE", WAIT)
@@ -266,7 +270,9 @@ class TestSignals:
         wait_until(lambda: handler.calls == [1])
         chunks.close()
 
-    def test_no_thread_is_to_be_had(self, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_signal_is_passed_on_at_once_if_no_thread_is_to_be_had(
+        self, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def start(*arguments: object) -> None:
             raise RuntimeError("can't start new thread")
 
@@ -279,14 +285,14 @@ class TestSignals:
         assert handler.calls == [1]
         chunks.close()
 
-    def test_one_that_is_ignored_is_left_alone(self, number: int) -> None:
+    def test_a_signal_that_is_ignored_is_left_alone(self, number: int) -> None:
         signal.signal(number, signal.SIG_IGN)
         streamkit.shutdown_on_signals()
         assert signal.getsignal(number) is signal.SIG_IGN
         os.kill(os.getpid(), number)
         assert not signals.is_shut_down()
 
-    def test_it_is_chained_once(self, number: int) -> None:
+    def test_a_handler_is_chained_once(self, number: int) -> None:
         signal.signal(number, Handler())
         streamkit.shutdown_on_signals()
         chained = signal.getsignal(number)

@@ -112,7 +112,9 @@ def test_a_source_that_fails_midway_leaves_the_body_open(source_class: Any) -> N
 
 
 class TestTheClientLeaves:
-    def test_an_idle_stream(self, registry: CollectorRegistry) -> None:
+    def test_a_client_that_leaves_an_idle_stream_closes_its_source(
+        self, registry: CollectorRegistry
+    ) -> None:
         async def main() -> None:
             client = Client()
             source = AsyncSource(["one", forever])
@@ -133,7 +135,7 @@ class TestTheClientLeaves:
         assert registry.get_sample_value("stream_active", labels) == 0
 
     @SOURCES
-    def test_a_busy_one(self, source_class: Any) -> None:
+    def test_a_client_that_leaves_a_busy_stream_closes_its_source(self, source_class: Any) -> None:
         async def main() -> None:
             client = Client()
             source = source_class(range(10**9))
@@ -149,7 +151,7 @@ class TestTheClientLeaves:
         run(main)
 
     @SOURCES
-    def test_send_says_so(self, source_class: Any) -> None:
+    def test_an_oserror_of_send_is_a_disconnect(self, source_class: Any) -> None:
         """As ASGI HTTP 2.4 has it: ``send`` raises an OSError."""
 
         async def send(event: Any) -> None:
@@ -177,7 +179,7 @@ class TestTheClientLeaves:
 
         run(main)
 
-    def test_the_server_cancels(self) -> None:
+    def test_a_server_that_cancels_the_application_closes_the_source(self) -> None:
         async def main() -> None:
             client = Client()
             source = AsyncSource(["one", forever])
@@ -224,7 +226,7 @@ def test_the_application_returns_though_its_source_is_inside_its_own_code() -> N
     assert source.closed.wait(WAIT)
 
 
-def test_a_request_with_a_body_that_nobody_read() -> None:
+def test_a_request_whose_body_nobody_read_is_answered() -> None:
     async def main() -> None:
         client = Client()
         client.requests = [{"type": "http.request", "body": b"x", "more_body": True}] * 3
@@ -235,7 +237,7 @@ def test_a_request_with_a_body_that_nobody_read() -> None:
     run(main)
 
 
-def test_asgirefs_communicator_reads_it() -> None:
+def test_asgirefs_communicator_reads_a_live_stream() -> None:
     async def main() -> None:
         app: Any = StreamingService.sse("s", AsyncSource(["one", forever]))
         communicator = ApplicationCommunicator(app, scope())
@@ -264,7 +266,7 @@ class TestMiddleware:
         ],
         ids=["default", "callable"],
     )
-    def test_it_sets_the_context(self, tenant: Any, body: bytes) -> None:
+    def test_the_middleware_sets_the_context(self, tenant: Any, body: bytes) -> None:
         async def main() -> None:
             client = Client()
             headers = [(b"host", b"shop.test"), (b"last-event-id", b"7"), (b"x-tenant", b"evil")]
@@ -274,7 +276,7 @@ class TestMiddleware:
 
         run(main)
 
-    def test_it_lets_other_protocols_pass(self) -> None:
+    def test_the_middleware_lets_other_protocols_pass(self) -> None:
         passed = []
 
         async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -16,7 +16,7 @@ async def forever() -> None:
 
 
 class TestASGI:
-    def test_one_that_takes_something_now_and_then_stays(
+    def test_a_client_that_takes_something_now_and_then_stays(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 1.0)
@@ -34,7 +34,9 @@ class TestASGI:
 
         run(main)
 
-    def test_one_that_does_not_take_the_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_client_that_does_not_take_the_end_is_given_up(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Which a server may hold back, though it has no bytes, for as long as it has no room."""
         monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.05)
 
@@ -65,7 +67,9 @@ class TestASGI:
 
         run(main)
 
-    def test_the_server_cancels_it_meanwhile(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_server_that_cancels_a_stalled_application_is_heard(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A cancellation that is not ours is not kept from the server."""
         monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.01)
 

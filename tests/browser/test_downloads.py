@@ -91,12 +91,14 @@ def saved(downloads: Path) -> list[str]:
     ]
 
 
-def test_inline_is_shown_and_not_saved(browser: Chrome, downloads: Path, origin: str) -> None:
+def test_an_inline_download_is_shown_and_not_saved(
+    browser: Chrome, downloads: Path, origin: str
+) -> None:
     browser.get(f"{origin}/?filename=notes.txt&inline=yes&text=to+be+read")
     assert browser.find_element(By.TAG_NAME, "body").text == "to be read"
     assert not [*downloads.iterdir()]
 
 
-def test_inline_is_not_taken_for_something_else(browser: Chrome, origin: str) -> None:
+def test_an_inline_download_is_not_taken_for_something_else(browser: Chrome, origin: str) -> None:
     browser.get(f"{origin}/?filename=notes.txt&inline=yes&text=<b>to be read</b>")
     assert browser.find_element(By.TAG_NAME, "body").text == "<b>to be read</b>"

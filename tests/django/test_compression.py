@@ -28,7 +28,7 @@ class TestExports:
         return client
 
     @pytest.mark.parametrize("middleware", [[STREAMKIT], [STREAMKIT, GZIP], [GZIP, STREAMKIT]])
-    def test_it_is_compressed_once(
+    def test_an_export_is_compressed_once(
         self, client_class: Any, source_class: Any, middleware: list[str]
     ) -> None:
         client = self.answer(client_class, source_class, "gzip", *middleware)
@@ -36,7 +36,7 @@ class TestExports:
         assert client.headers["Vary"] == "Accept-Encoding"
         assert zlib.decompress(client.body, wbits=31) == PLAIN
 
-    def test_a_client_that_accepts_none_gets_none(
+    def test_a_client_that_accepts_no_coding_gets_none(
         self, client_class: Any, source_class: Any
     ) -> None:
         client = self.answer(client_class, source_class, "identity", STREAMKIT)
@@ -44,7 +44,7 @@ class TestExports:
         assert client.headers["Vary"] == "Accept-Encoding"
         assert client.body == PLAIN
 
-    def test_without_the_middleware_it_is_for_others(
+    def test_without_the_middleware_compression_is_left_to_others(
         self, client_class: Any, source_class: Any
     ) -> None:
         client = self.answer(client_class, source_class, "gzip")

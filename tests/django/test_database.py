@@ -205,7 +205,7 @@ class TestRows:
             assert client.rest() == expected
             assert client.status == 200
 
-    def test_json_and_ndjson_have_them_too(
+    def test_json_and_ndjson_have_the_names_of_the_columns(
         self, client_class: Any, alias: str, rows: Any, expected: bytes
     ) -> None:
         orders = Orders(alias).queryset()
@@ -320,7 +320,7 @@ def open_connections(alias: str) -> int:
 @HANDLERS
 @pytest.mark.parametrize("source", [Orders.queryset, Orders.sync, Orders.asynchronous])
 class TestConnections:
-    def test_none_is_left_by_a_hundred_exports(
+    def test_no_connection_is_left_by_a_hundred_exports(
         self, client_class: Any, alias: str, source: Callable[[Orders], Any]
     ) -> None:
         with site(
@@ -333,7 +333,7 @@ class TestConnections:
         wait_until(lambda: open_connections(alias) == 0)
 
     @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync-view", "async-view"])
-    def test_none_is_left_by_a_client_that_left(
+    def test_no_connection_is_left_by_a_client_that_left(
         self, client_class: Any, alias: str, source: Callable[[Orders], Any], asynchronous: bool
     ) -> None:
         add_orders(alias, 600)
@@ -385,27 +385,27 @@ class InACase:
         response: Any = await AsyncClient().get("/")
         return b"".join([chunk async for chunk in response])
 
-    def test_client_and_queryset(self) -> None:
+    def test_the_client_reads_a_queryset(self) -> None:
         for _ in self.views(Orders.rows):
             assert self.get() == text("id,customer__name", self.row)
 
-    def test_client_and_sync_source(self) -> None:
+    def test_the_client_reads_a_sync_source(self) -> None:
         for _ in self.views(Orders.sync):
             assert self.get() == text("id,customer", self.row)
 
-    async def test_async_client_and_queryset(self) -> None:
+    async def test_the_async_client_reads_a_queryset(self) -> None:
         for _ in self.views(Orders.rows):
             assert await self.aget() == text("id,customer__name", self.row)
 
-    async def test_async_client_and_async_source(self) -> None:
+    async def test_the_async_client_reads_an_async_source(self) -> None:
         for _ in self.views(Orders.asynchronous):
             assert await self.aget() == text("id,customer", self.row)
 
-    def test_head(self) -> None:
+    def test_the_client_reads_the_head_alone(self) -> None:
         for _ in self.views(Orders.sync):
             assert b"".join(Client().head("/")) == b""
 
-    async def test_async_client_and_rows_that_need_no_database(self) -> None:
+    async def test_the_async_client_reads_rows_that_need_no_database(self) -> None:
         for _ in self.views(lambda orders: [{"id": 1}]):
             assert await self.aget() == text("id", "1")
 
@@ -413,23 +413,23 @@ class InACase:
 class InATransaction(InACase):
     """Where a source is on another thread than the test, it is refused the database."""
 
-    def test_client_and_async_source(self) -> None:
+    def test_the_client_and_an_async_source_on_another_thread(self) -> None:
         for _ in self.views(Orders.asynchronous):
             with pytest.raises(RuntimeError, match=READABLE):
                 self.get()
 
-    async def test_async_client_and_sync_source(self) -> None:
+    async def test_the_async_client_and_a_sync_source_on_another_thread(self) -> None:
         for _ in self.views(Orders.sync):
             with pytest.raises(RuntimeError, match=READABLE):
                 await self.aget()
 
 
 class InNoTransaction(InACase):
-    def test_client_and_async_source(self) -> None:
+    def test_the_client_and_an_async_source_on_another_thread(self) -> None:
         for _ in self.views(Orders.asynchronous):
             assert self.get() == text("id,customer", self.row)
 
-    async def test_async_client_and_sync_source(self) -> None:
+    async def test_the_async_client_and_a_sync_source_on_another_thread(self) -> None:
         for _ in self.views(Orders.sync):
             assert await self.aget() == text("id,customer", self.row)
 

@@ -92,7 +92,7 @@ _log: list[str] = []
 @SOURCES
 @VIEWS
 class TestResponse:
-    def test_it_is_a_streaming_response_of_django(
+    def test_a_response_is_a_streaming_response_of_django(
         self, client_class: Any, source_class: Any, asynchronous: bool, finished: list[Any]
     ) -> None:
         source = source_class([{"id": 1}, {"id": 2}])
@@ -115,7 +115,7 @@ class TestResponse:
         assert source.closes == 1
         assert len(finished) == 1
 
-    def test_it_is_never_collected_and_closes_a_source_that_its_client_has_left(
+    def test_a_response_is_never_collected_and_closes_a_source_that_its_client_has_left(
         self, client_class: Any, source_class: Any, asynchronous: bool, finished: list[Any]
     ) -> None:
         source = source_class(repeat(1))
@@ -131,7 +131,7 @@ class TestResponse:
         assert source.closes == 1
         assert len(finished) == 1
 
-    def test_a_failure_midway_breaks_it_off(
+    def test_a_failure_midway_breaks_the_response_off(
         self, client_class: Any, source_class: Any, asynchronous: bool, finished: list[Any]
     ) -> None:
         source = source_class([1, 2, KeyError("midway")])
@@ -191,7 +191,7 @@ class TestUnderWSGI:
         assert len(finished) == 1
 
     @SOURCES
-    def test_one_that_leaves_before_the_first_element_is_no_error_of_the_site(
+    def test_a_client_that_leaves_before_the_first_element_is_no_error_of_the_site(
         self, source_class: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         release = threading.Event()
@@ -231,7 +231,7 @@ class RestExport(APIView):  # type: ignore[misc]
 @HANDLERS
 @SOURCES
 @pytest.mark.parametrize("view", [Export, AsyncExport, RestExport])
-def test_a_class_is_a_view(client_class: Any, source_class: Any, view: Any) -> None:
+def test_a_class_may_be_the_view(client_class: Any, source_class: Any, view: Any) -> None:
     with site(view.as_view(source_class=source_class)):
         assert client_class().rest() == b"1\n2\n"
 
@@ -361,7 +361,7 @@ class TestBehindMiddleware:
         if "GZipMiddleware" in str(middleware) and (client_class is WSGIClient or VERSION >= (6,)):
             assert client.headers["Content-Encoding"] == "gzip"
 
-    def test_a_failure_midway_breaks_it_off(
+    def test_a_failure_midway_breaks_the_response_off(
         self,
         client_class: Any,
         source_class: Any,
@@ -409,7 +409,7 @@ def test_middleware_puts_an_iterator_around_the_content(
 
 
 @SOURCES
-def test_under_asgi_what_was_put_around_it_is_closed_before_the_request_is_over(
+def test_under_asgi_what_was_put_around_the_content_is_closed_before_the_request_is_over(
     source_class: Any, log: list[str]
 ) -> None:
     source = source_class(repeat(1))
@@ -436,7 +436,7 @@ def test_a_zipped_export_arrives_as_it_is_made(
 
 
 @HANDLERS
-def test_session_csrf_and_decorators_work_on_it(client_class: Any) -> None:
+def test_session_csrf_and_decorators_work_on_a_response(client_class: Any) -> None:
     @gzip_page
     def view(request: HttpRequest) -> StreamingHttpResponse:
         request.session["user"] = "ada"
@@ -494,7 +494,7 @@ def shop_of(request: HttpRequest) -> str | None:
 @VIEWS
 @pytest.mark.parametrize("middleware", ["first", "sync-only-first", "async-only-first"])
 class TestMiddleware:
-    def test_it_sets_the_context(
+    def test_the_middleware_sets_the_context(
         self,
         client_class: Any,
         source_class: Any,
@@ -607,7 +607,7 @@ def test_a_live_stream_does_not_wait_for_an_event(client_class: Any, source_clas
 
 @HANDLERS
 @SOURCES
-def test_without_it_a_source_that_fails_at_once_fails_in_the_server(
+def test_without_the_middleware_a_source_that_fails_at_once_fails_in_the_server(
     client_class: Any, source_class: Any, finished: list[Any]
 ) -> None:
     with site(lambda _: StreamingService.export("e", source_class([KeyError("no table")]), "csv")):
@@ -618,7 +618,7 @@ def test_without_it_a_source_that_fails_at_once_fails_in_the_server(
     assert len(finished) == 1
 
 
-def test_without_it_there_is_a_default_context() -> None:
+def test_without_the_middleware_there_is_a_default_context() -> None:
     def seen() -> str:
         context = streamkit.context.get()
         return f"{context.last_event_id} {context.tenant}"
@@ -667,14 +667,14 @@ class TestClients:
             yield
 
     @pytest.mark.parametrize("read", [b"".join, StreamingResponse.getvalue])
-    def test_the_test_client_reads_it(self, read: Any, finished: list[Any]) -> None:
+    def test_the_test_client_reads_a_response(self, read: Any, finished: list[Any]) -> None:
         response: Any = Client().get("/")
         assert isinstance(response, StreamingResponse)
         assert read(response) == b"1\n2\n"
         response.close()
         assert len(finished) == 1
 
-    def test_the_async_test_client_reads_it(self, finished: list[Any]) -> None:
+    def test_the_async_test_client_reads_a_response(self, finished: list[Any]) -> None:
         async def main() -> None:
             response: Any = await AsyncClient().get("/")
             assert isinstance(response, StreamingResponse)
@@ -693,7 +693,7 @@ class TestClients:
 
         asyncio.run(main())
 
-    def test_head(self) -> None:
+    def test_the_test_clients_read_the_head_alone(self) -> None:
         assert b"".join(Client().head("/")) == b""
 
         async def main() -> None:
@@ -726,7 +726,7 @@ def test_an_inline_source_runs_on_the_thread_of_the_request(client_class: Any) -
     assert source.closes == 1
 
 
-def test_django() -> None:
+def test_the_example_for_django_runs() -> None:
     """The example, in a process of its own: settings are made once."""
     script = (
         "from werkzeug.test import Client\n"

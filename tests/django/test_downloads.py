@@ -71,7 +71,9 @@ def decoded(answer: Answer) -> bytes:
 
 @CLIENTS
 class TestMiddleware:
-    def test_gzip_around_ours(self, client: str, path: Path) -> None:
+    def test_gzip_around_the_kits_middleware_leaves_parts_alone(
+        self, client: str, path: Path
+    ) -> None:
         """It compresses the whole, and leaves parts alone."""
         ask_it = partial(ask, client, path, GZIP, STREAMKIT, Accept_Encoding="gzip")
         whole = ask_it()
@@ -85,7 +87,7 @@ class TestMiddleware:
             assert "Content-Encoding" not in part.headers
         assert ask_it(If_None_Match=whole.headers["ETag"]).status == 304
 
-    def test_gzip_within_ours(self, client: str, path: Path) -> None:
+    def test_gzip_within_the_kits_middleware_has_no_parts(self, client: str, path: Path) -> None:
         """Then there are no parts."""
         answer = ask(client, path, STREAMKIT, GZIP, Accept_Encoding="gzip", Range="bytes=0-9")
         if answer.status == 200:
@@ -96,7 +98,9 @@ class TestMiddleware:
             assert "Content-Encoding" not in answer.headers
 
     @pytest.mark.parametrize("middleware", [(CONDITIONAL, STREAMKIT), (STREAMKIT, CONDITIONAL)])
-    def test_conditions(self, client: str, path: Path, middleware: tuple[str, str]) -> None:
+    def test_conditions_are_answered_beside_djangos_own(
+        self, client: str, path: Path, middleware: tuple[str, str]
+    ) -> None:
         whole = ask(client, path, *middleware)
         assert (whole.status, whole.body) == (200, DATA)
         etag = whole.headers["ETag"]
@@ -105,7 +109,9 @@ class TestMiddleware:
         part = ask(client, path, *middleware, Range="bytes=0-9", If_Range=etag)
         assert (part.status, part.body) == (206, DATA[:10])
 
-    def test_without_ours_all_is_whole(self, client: str, path: Path) -> None:
+    def test_without_the_kits_middleware_every_download_is_whole(
+        self, client: str, path: Path
+    ) -> None:
         answer = ask(client, path, Range="bytes=0-9", If_None_Match="*")
         assert (answer.status, answer.body, answer.sent_by_server) == (200, DATA, False)
 

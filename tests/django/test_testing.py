@@ -64,12 +64,16 @@ async def acheck(target: Any, source: Any) -> None:
 @SOURCES
 @MIDDLEWARE
 class TestApps:
-    def test_a_sync_test(self, handler: Any, source_class: Any, middleware: list[str]) -> None:
+    def test_a_sync_test_reads_a_stream(
+        self, handler: Any, source_class: Any, middleware: list[str]
+    ) -> None:
         source = source_class(repeat("tick"))
         with site(lambda request: StreamingService.sse("s", source), *middleware):
             check(handler(), source)
 
-    def test_an_async_test(self, handler: Any, source_class: Any, middleware: list[str]) -> None:
+    def test_an_async_test_reads_a_stream(
+        self, handler: Any, source_class: Any, middleware: list[str]
+    ) -> None:
         source = source_class(repeat("tick"))
         with site(lambda request: StreamingService.sse("s", source), *middleware):
             asyncio.run(acheck(handler(), source))
@@ -77,11 +81,11 @@ class TestApps:
 
 @SOURCES
 class TestResponses:
-    def test_a_sync_test(self, source_class: Any) -> None:
+    def test_a_sync_test_reads_a_stream(self, source_class: Any) -> None:
         source = source_class(repeat("tick"))
         check(StreamingService.sse("s", source), source)
 
-    def test_an_async_test(self, source_class: Any) -> None:
+    def test_an_async_test_reads_a_stream(self, source_class: Any) -> None:
         source = source_class(repeat("tick"))
 
         async def main() -> None:
@@ -90,13 +94,17 @@ class TestResponses:
         asyncio.run(main())
 
     @MIDDLEWARE
-    def test_that_of_a_client(self, source_class: Any, middleware: list[str]) -> None:
+    def test_a_sync_test_reads_the_response_of_a_client(
+        self, source_class: Any, middleware: list[str]
+    ) -> None:
         source = source_class(repeat("tick"))
         with site(lambda request: StreamingService.sse("s", source), *middleware):
             check(Client().get("/"), source)
 
     @MIDDLEWARE
-    def test_that_of_an_async_client(self, source_class: Any, middleware: list[str]) -> None:
+    def test_an_async_test_reads_the_response_of_a_client(
+        self, source_class: Any, middleware: list[str]
+    ) -> None:
         source = source_class(repeat("tick"))
 
         async def main() -> None:
@@ -106,7 +114,7 @@ class TestResponses:
             asyncio.run(main())
 
 
-def test_what_does_not_come_in_time_may_come_later() -> None:
+def test_an_event_that_does_not_come_in_time_may_come_later() -> None:
     release = threading.Event()
     source = SyncSource(["first", release.wait])
     with site(lambda request: StreamingService.sse("s", source)), connect(WSGIHandler()) as client:
@@ -126,17 +134,17 @@ class TestInATestCase(TestCase):
     def export(self, request: object = None) -> Any:
         return StreamingService.export("names", Customer.objects.values("name"), "ndjson")
 
-    def test_a_response(self) -> None:
+    def test_a_test_case_reads_a_response(self) -> None:
         with connect(self.export()) as client:
             assert client.row() == {"name": "Ada"}
 
-    def test_a_response_of_a_client(self) -> None:
+    def test_a_test_case_reads_the_response_of_a_client(self) -> None:
         for middleware in ([], [STREAMKIT]):
             with site(self.export, *middleware), connect(Client().get("/")) as client:
                 assert client.row() == {"name": "Ada"}
             client.assert_source_closed()
 
-    async def test_a_response_of_an_async_client(self) -> None:
+    async def test_a_test_case_reads_the_response_of_an_async_client(self) -> None:
         async def names() -> AsyncIterator[dict[str, str]]:
             async for customer in Customer.objects.all():
                 yield {"name": customer.name}

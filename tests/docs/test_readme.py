@@ -27,28 +27,28 @@ def test_the_readme_shows_the_file(path: str, shown: str) -> None:
     assert shown == (ROOT / path).read_text()
 
 
-def test_the_readme_shows_all_of_them() -> None:
+def test_the_readme_shows_all_examples() -> None:
     assert {path for path, _ in SHOWN} == {
         f"examples/{path.name}" for path in (ROOT / "examples").glob("*.py")
     }
 
 
-def test_flask() -> None:
+def test_the_example_for_flask_runs() -> None:
     response = load("flask_orders").app.test_client().get("/orders.csv?status=open")
     assert response.text == "id,status\r\n0,open\r\n1,open\r\n2,open\r\n"
 
 
-def test_fastapi() -> None:
+def test_the_example_for_fastapi_runs() -> None:
     response = get(load("fastapi_orders").app, "/orders.csv", query=b"status=open")
     assert response.body == b"id,status\r\n0,open\r\n1,open\r\n2,open\r\n"
 
 
-def test_wsgi() -> None:
+def test_the_example_for_wsgi_runs() -> None:
     response = Client(load("wsgi_orders").app).get("/")
     assert response.text.splitlines()[0] == '{"id":0,"status":"open"}'
     assert len(response.text.splitlines()) == 3
 
 
-def test_asgi() -> None:
+def test_the_example_for_asgi_runs() -> None:
     response = get(load("asgi_ticks").app, last_event_id="2")
     assert response.body == b"id: 3\ndata: tick\n\n"

@@ -28,12 +28,12 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("test", EXAMPLES)
-def test_the_examples_of_the_page(test: Callable[[], Any]) -> None:
+def test_an_example_of_the_page_on_testing_runs(test: Callable[[], Any]) -> None:
     if inspect.iscoroutinefunction(test):
         asyncio.run(test())
     else:
         test()
 
 
-def test_the_page_has_five_examples() -> None:
+def test_the_page_on_testing_has_five_examples() -> None:
     assert len(EXAMPLES) == 5

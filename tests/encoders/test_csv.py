@@ -50,7 +50,7 @@ def test_serialize_may_return_bytes() -> None:
     assert encoded(CsvEncoder(lambda row: b"1,2"), [0]) == b"1,2\n"
 
 
-def test_serialize_that_returns_something_else() -> None:
+def test_a_serialize_that_returns_no_text_breaks_off() -> None:
     encoder = CsvEncoder(lambda row: "1" if row else row)
     body, error = encoded_until_raised(encoder, [1, 1, 0])
     assert body == b"1\n1\n"
@@ -58,7 +58,7 @@ def test_serialize_that_returns_something_else() -> None:
     assert str(error) == "serialize must return a row's text as str or bytes, got int"
 
 
-def test_a_lone_surrogate_from_serialize() -> None:
+def test_a_lone_surrogate_from_serialize_is_repaired() -> None:
     encoder = CsvEncoder(str)
     assert encoded(encoder, ["a", "\udc22"]) == b"a\n\xef\xbf\xbd\n"
     assert encoder.repaired == 1

@@ -21,7 +21,9 @@ from streamkit.encoders import JsonEncoder, NdjsonEncoder
         ([["a\nb"], [None]], b'[\n"a\\nb",\nnull\n]\n', b'"a\\nb"\nnull\n'),
     ],
 )
-def test_framing(batches: list[list[Any]], array: bytes, lines: bytes) -> None:
+def test_rows_are_framed_as_an_array_or_as_lines(
+    batches: list[list[Any]], array: bytes, lines: bytes
+) -> None:
     assert encoded(JsonEncoder(), *batches) == array
     assert encoded(NdjsonEncoder(), *batches) == lines
 
@@ -37,7 +39,7 @@ def test_an_element_of_an_array_may_have_many_lines() -> None:
     assert json.loads(encoded(encoder, [{"a": 1}, {"b": [2]}])) == [{"a": 1}, {"b": [2]}]
 
 
-def test_a_row_of_ndjson_may_not() -> None:
+def test_a_row_of_ndjson_may_not_have_many_lines() -> None:
     encoder = NdjsonEncoder(lambda row: json.dumps(row, indent=1))
     body, error = encoded_until_raised(encoder, [1, 2, {"a": 1}])
     assert body == b"1\n2\n"
@@ -46,7 +48,7 @@ def test_a_row_of_ndjson_may_not() -> None:
 
 
 @pytest.mark.parametrize("encoder", [JsonEncoder, NdjsonEncoder])
-def test_serialize_that_returns_something_else(encoder: Callable[[Any], Any]) -> None:
+def test_a_serialize_that_returns_no_text_breaks_off(encoder: Callable[[Any], Any]) -> None:
     _, error = encoded_until_raised(encoder(lambda row: row), [{"a": 1}])
     assert isinstance(error, TypeError)
     assert str(error) == "serialize must return a row's text as str or bytes, got dict"

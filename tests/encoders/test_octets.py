@@ -34,7 +34,7 @@ def test_empty_pieces_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("element", ["ab", 5, None, [1, 2]])
-def test_anything_else_is_an_error_after_what_came_before(element: Any) -> None:
+def test_an_element_without_bytes_is_an_error_after_what_came_before(element: Any) -> None:
     body, error = encoded_until_raised(OctetsEncoder(), [b"a", element, b"b"])
     assert body == b"a"
     assert isinstance(error, TypeError)
@@ -44,11 +44,11 @@ def test_anything_else_is_an_error_after_what_came_before(element: Any) -> None:
 @pytest.mark.parametrize(
     "batches", [[[b"abc"]], [[b"a", b"bc"]], [[b"a"], [b"bc"]], [[b"abc", b""], [b""]]]
 )
-def test_the_declared_size(batches: list[Sequence[bytes]]) -> None:
+def test_pieces_of_the_declared_size_are_sent(batches: list[Sequence[bytes]]) -> None:
     assert encoded(OctetsEncoder(size=3), *batches) == b"abc"
 
 
-def test_a_size_of_zero() -> None:
+def test_a_declared_size_of_zero_is_an_empty_body() -> None:
     assert encoded(OctetsEncoder(size=0)) == b""
     assert encoded(OctetsEncoder(size=0), [b""]) == b""
 
@@ -64,7 +64,7 @@ def test_a_size_of_zero() -> None:
         ([[b"abcdefghijk"]], b"", "10 .* 11 or more$"),
     ],
 )
-def test_another_size_breaks_off_and_names_both(
+def test_pieces_of_another_size_break_off_and_both_sizes_are_named(
     batches: list[Sequence[bytes]], sent: bytes, numbers: str
 ) -> None:
     body, error = encoded_until_raised(OctetsEncoder(size=10), *batches)

@@ -64,7 +64,7 @@ ELEMENTS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("element", "text"), ELEMENTS)
-def test_an_element(element: Any, text: str) -> None:
+def test_an_element_is_sent_as_this_text(element: Any, text: str) -> None:
     encoder = SSEEncoder()
     assert encoded(encoder, [element]) == text.encode()
     assert not encoder.refused
@@ -134,7 +134,7 @@ def test_an_element_that_has_no_json_form_costs_only_itself() -> None:
 
 
 @pytest.mark.parametrize("returned", [None, 1, b"a", ["a"]])
-def test_serialize_that_returns_something_else(returned: Any) -> None:
+def test_a_serialize_that_returns_no_event_breaks_off(returned: Any) -> None:
     encoder = SSEEncoder(lambda element: returned if element == "bad" else element)
     body, error = encoded_until_raised(encoder, ["a", "bad", "b"])
     assert body == b"data: a\n\n"
@@ -187,7 +187,7 @@ def test_a_lone_surrogate_is_repaired_and_counted(element: Any, text: str) -> No
         ("a\ndata: b", b": a\n: data: b\n\n"),
     ],
 )
-def test_a_comment(text: str, comment: bytes) -> None:
+def test_a_comment_is_sent_as_these_lines(text: str, comment: bytes) -> None:
     assert SSEEncoder().comment(text) == comment
 
 

@@ -71,7 +71,7 @@ def alike(text: str | None, value: Any) -> bool:
 
 
 @pytest.mark.parametrize("reader", CSV_READERS)
-def test_csv(reader: str, csv_tables: Tables) -> None:
+def test_readers_of_csv_agree(reader: str, csv_tables: Tables) -> None:
     @settings(derandomize=True, deadline=None, database=None)
     @given(rows_of_cells)
     def agrees(rows: list[tuple[Any, ...]]) -> None:
@@ -91,7 +91,7 @@ def test_csv(reader: str, csv_tables: Tables) -> None:
 
 @settings(derandomize=True, deadline=None, database=None)
 @given(st.lists(st.dictionaries(texts, containers, max_size=4), max_size=10))
-def test_json(rows: list[dict[str, Any]]) -> None:
+def test_readers_of_json_agree(rows: list[dict[str, Any]]) -> None:
     array, lines = body(rows, "json"), body(rows, "ndjson").split(b"\n")[:-1]
     for name, loads in JSON_READERS.items():
         assert loads(array) == rows, name
@@ -133,19 +133,23 @@ def exported(rows: list[dict[str, Any]]) -> bytes:
 
 
 @pytest.mark.parametrize("reader", CSV_READERS)
-def test_flights_in_csv(reader: str, exported: bytes, table: Table, csv_tables: Tables) -> None:
+def test_readers_of_csv_agree_on_flights(
+    reader: str, exported: bytes, table: Table, csv_tables: Tables
+) -> None:
     read = csv_tables.read(reader, exported)
     if reader == "duckdb":
         read = [[text or "" for text in row] for row in read]
     assert read == table
 
 
-def test_flights_in_csv_with_their_types(exported: bytes, flights: pandas.DataFrame) -> None:
+def test_pandas_reads_flights_from_csv_with_their_types(
+    exported: bytes, flights: pandas.DataFrame
+) -> None:
     """As a reader finds them that is told nothing of the file."""
     pandas.testing.assert_frame_equal(pandas.read_csv(io.BytesIO(exported)), flights)
 
 
-def test_flights_in_json(rows: list[dict[str, Any]]) -> None:
+def test_readers_of_json_agree_on_flights(rows: list[dict[str, Any]]) -> None:
     array, lines = body(rows, "json"), body(rows, "ndjson").splitlines()
     for name, loads in JSON_READERS.items():
         assert loads(array) == rows, name
@@ -153,8 +157,7 @@ def test_flights_in_json(rows: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("format", ["csv", "ndjson"])
-def test_flights_of_a_frame(
+def test_flights_of_a_frame_are_the_bytes_of_their_rows(
     format: str, flights: pandas.DataFrame, rows: list[dict[str, Any]]
 ) -> None:
-    """Are the same bytes."""
     assert body(flights, format) == body(rows, format)

@@ -74,7 +74,7 @@ def body(source: Any, format: Any) -> bytes:
 
 @pytest.mark.parametrize("count", [0, 1, COUNT])
 @pytest.mark.parametrize("make", TABLES)
-def test_a_table(make: Callable[[int], Any], count: int) -> None:
+def test_a_table_is_exported_as_it_is(make: Callable[[int], Any], count: int) -> None:
     rows = [*zip(NUMBERS[:count], NAMES[:count], strict=True)]
     expected = [b"n,count(*)", *(f"{n},{name or ''}".encode() for n, name in rows), b""]
     assert body(make(count), "csv").split(b"\r\n") == expected
@@ -109,7 +109,7 @@ def test_a_frame_is_exported_without_its_index() -> None:
     assert body(frame.reset_index(names="i"), "csv") == b"i,a\r\nx,1\r\ny,2\r\n"
 
 
-def test_names_of_any_type() -> None:
+def test_names_of_any_type_are_text() -> None:
     frame = pandas.DataFrame([[1, 2, 3]], columns=[1, ("a", "b"), date(2024, 2, 29)])
     assert body(frame, "csv") == b"1,\"('a', 'b')\",2024-02-29\r\n1,2,3\r\n"
     assert json.loads(body(frame, "json")) == [{"1": 1, "('a', 'b')": 2, "2024-02-29": 3}]
@@ -173,7 +173,7 @@ VALUES: list[tuple[Any, str, str]] = [
 
 
 @pytest.mark.parametrize(("column", "json", "csv"), VALUES)
-def test_a_value_and_a_missing_one(column: Any, json: str, csv: str) -> None:
+def test_a_value_and_a_missing_one_are_exported(column: Any, json: str, csv: str) -> None:
     columns = {"n": [1, 2], "v": column}
     if isinstance(column, pandas.Series):
         source: Any = pandas.DataFrame(columns)
@@ -232,7 +232,7 @@ async def no_rows(session: AsyncSession) -> Any:
 @pytest.mark.parametrize(
     ("query", "count"), [(entities, COUNT), (result, COUNT), (mappings, COUNT), (no_rows, 0)]
 )
-def test_an_async_result(query: Any, count: int) -> None:
+def test_an_async_result_is_exported(query: Any, count: int) -> None:
     async def main() -> bytes:
         async with session() as opened:
             export = StreamingService.export("e", await query(opened), "csv")
@@ -243,7 +243,7 @@ def test_an_async_result(query: Any, count: int) -> None:
 
 
 @pytest.mark.parametrize("where", ["", "WHERE 1 = 0"])
-def test_an_async_cursor(where: str) -> None:
+def test_an_async_cursor_is_exported(where: str) -> None:
     async def main() -> bytes:
         async with aiosqlite.connect(":memory:") as connection:
             cursor = await connection.execute(f"SELECT * FROM (SELECT 1 AS a) {where}")

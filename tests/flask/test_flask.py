@@ -115,7 +115,7 @@ def test_contexts_are_gone_when_the_stream_is_over(app: Flask, log: list[str]) -
 
 
 @pytest.mark.parametrize("kind", ["sse", "export"])
-def test_head(app: Flask, log: list[str], kind: str) -> None:
+def test_head_does_not_start_the_source(app: Flask, log: list[str], kind: str) -> None:
     @app.get("/")
     def view() -> StreamingResponse:
         if kind == "sse":
@@ -139,7 +139,9 @@ def failing(error: Exception) -> Iterator[int]:
 
 
 class TestASourceThatFailsAtOnce:
-    def test_is_answered_by_the_error_handler_of_the_app(self, app: Flask, log: list[str]) -> None:
+    def test_a_source_that_fails_at_once_is_answered_by_the_error_handler_of_the_app(
+        self, app: Flask, log: list[str]
+    ) -> None:
         @app.errorhandler(NoRows)
         def no_rows(error: NoRows) -> tuple[str, int]:
             return f"nothing in {request.path}", 410
@@ -163,14 +165,14 @@ class TestASourceThatFailsAtOnce:
             "app torn down",
         ]
 
-    def test_is_a_500(self, app: Flask) -> None:
+    def test_a_source_that_fails_at_once_is_a_500(self, app: Flask) -> None:
         @app.get("/")
         def view() -> StreamingResponse:
             return StreamingService.export("e", failing(NoRows()), "csv")
 
         assert Client(app).get("/").status_code == 500
 
-    def test_may_abort(self, app: Flask) -> None:
+    def test_a_source_may_abort_at_once(self, app: Flask) -> None:
         def rows() -> Iterator[int]:
             abort(404)
             yield
@@ -198,7 +200,7 @@ def test_teardown_is_told_of_a_failure_midway(app: Flask, log: list[str]) -> Non
     assert log == ["request torn down: NoRows()", "app torn down: NoRows()"]
 
 
-def test_it_is_a_flask_response(app: Flask) -> None:
+def test_a_response_is_one_of_flask(app: Flask) -> None:
     @app.get("/")
     def view() -> tuple[StreamingResponse, dict[str, str]]:
         response = StreamingService.export("e", [1], "json")
@@ -297,7 +299,7 @@ def test_a_teardown_function_that_raises_does_not_keep_the_others(
     assert log[-1] == "app torn down: None"
 
 
-def test_an_app_with_a_response_class_of_its_own(app: Flask, log: list[str]) -> None:
+def test_an_app_may_have_a_response_class_of_its_own(app: Flask, log: list[str]) -> None:
     class Branded(flask.Response):
         @property
         def brand(self) -> str:
@@ -339,7 +341,7 @@ class TestMiddleware:
 
         return app
 
-    def test_it_sets_the_context(self, app: Flask) -> None:
+    def test_the_middleware_sets_the_context(self, app: Flask) -> None:
         StreamkitMiddleware(app)
         response = app.test_client().get("/", headers={"Last-Event-ID": "7", "X-Tenant": "evil"})
         assert response.text == "data: GET 7 system\n\n"
@@ -353,7 +355,7 @@ class TestMiddleware:
         labels = {"kind": "sse", "stream": "s", "tenant": "ada"}
         assert registry.get_sample_value("stream_elements_total", labels) == 1
 
-    def test_without_it_there_is_a_default(self, app: Flask) -> None:
+    def test_without_the_middleware_there_is_a_default_context(self, app: Flask) -> None:
         assert app.test_client().get("/").text == "data:  None system\n\n"
 
     def test_a_tenant_that_is_no_text_is_an_error_that_says_so(self, app: Flask) -> None:
@@ -398,6 +400,6 @@ def test_a_route_for_prometheus_is_one_line(
     assert openmetrics.text.endswith("# EOF\n")
 
 
-def test_without_being_asked_for_there_is_no_such_route(app: Flask) -> None:
+def test_a_route_for_prometheus_is_there_only_when_asked_for(app: Flask) -> None:
     StreamkitMiddleware(app)
     assert app.test_client().get("/metrics").status_code == 404

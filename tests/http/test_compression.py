@@ -53,7 +53,9 @@ FORMATS = pytest.mark.parametrize("format", ["json", "csv", "ndjson"])
         ("\x00,;=", None),
     ],
 )
-def test_what_the_client_likes_best(accept_encoding: str, expected: str | None) -> None:
+def test_the_coding_is_what_the_client_likes_best(
+    accept_encoding: str, expected: str | None
+) -> None:
     assert coding.accepted(accept_encoding) == expected
 
 
@@ -68,7 +70,7 @@ def negotiated(
 @CODINGS
 @FORMATS
 @pytest.mark.parametrize("count", [0, 1, 1000])
-def test_the_same_bytes_compressed(
+def test_a_compressed_export_has_the_bytes_of_a_plain_one(
     combination: Combination, name: str, format: Any, count: int
 ) -> None:
     def export() -> StreamResponse:
@@ -93,7 +95,7 @@ def test_the_same_bytes_compressed(
 
 @CODINGS
 @FORMATS
-def test_each_row_can_be_read_when_it_is_ready(name: str, format: Any) -> None:
+def test_each_compressed_row_can_be_read_when_it_is_ready(name: str, format: Any) -> None:
     goes_on = [Event() for _ in range(3)]
 
     def rows() -> Any:
@@ -134,7 +136,7 @@ def test_a_row_that_fails_first_fails_before_the_first_byte(name: str, format: A
         next(iter(response))
 
 
-def test_head_has_the_headers_of_get() -> None:
+def test_head_of_a_compressed_export_has_the_headers_of_get() -> None:
     response = negotiated(StreamingService.export("e", ROWS, "csv"), "gzip", "HEAD")
     assert response.is_bodiless
     assert response.headers["Content-Encoding"] == "gzip"
@@ -142,7 +144,7 @@ def test_head_has_the_headers_of_get() -> None:
 
 
 @pytest.mark.parametrize("accept_encoding", [None, "", "identity", "gzip;q=0"])
-def test_a_client_that_wants_none_gets_none(accept_encoding: str | None) -> None:
+def test_a_client_that_wants_no_coding_gets_none(accept_encoding: str | None) -> None:
     response = negotiated(StreamingService.export("e", ROWS[:1], "ndjson"), accept_encoding)
     assert "Content-Encoding" not in response.headers
     assert response.headers["Vary"] == "Accept-Encoding"
@@ -157,7 +159,7 @@ def test_an_encoded_body_is_left_alone() -> None:
     assert b"".join(response) == b'{"n":0,"text":"row 0"}\n'
 
 
-def test_what_the_response_varies_with_already_stays() -> None:
+def test_the_vary_header_of_a_response_stays() -> None:
     response = StreamingService.export("e", [], "csv")
     response.headers["Vary"] = "Cookie"
     assert negotiated(response, "gzip").headers.getlist("Vary") == ["Cookie, Accept-Encoding"]
@@ -172,7 +174,7 @@ def test_what_the_response_varies_with_already_stays() -> None:
     ],
     ids=["sse", "download", "download-bytes"],
 )
-def test_events_and_downloads_never_are(response: Callable[[], StreamResponse]) -> None:
+def test_events_and_downloads_are_never_compressed(response: Callable[[], StreamResponse]) -> None:
     headers = negotiated(response(), "gzip, br, zstd").headers
     assert "Content-Encoding" not in headers
     assert "Vary" not in headers
@@ -185,7 +187,7 @@ def test_an_export_with_another_status_is_compressed_as_well() -> None:
     assert response.status == 201
 
 
-def test_what_is_counted_is_what_was_sent(registry: CollectorRegistry) -> None:
+def test_the_bytes_counted_are_those_sent_compressed(registry: CollectorRegistry) -> None:
     sent = b"".join(negotiated(StreamingService.export("e", ROWS, "csv"), "gzip"))
     labels = {"kind": "export", "stream": "e", "tenant": "system"}
     assert registry.get_sample_value("stream_bytes_total", labels) == len(sent)
@@ -198,7 +200,7 @@ def test_repaired_rows_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> 
     assert "1 with lone surrogates" in caplog.text
 
 
-def test_without_their_libraries_there_is_gzip(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gzip_is_there_without_the_libraries_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib
     import sys
 

@@ -63,11 +63,11 @@ def fallback(header: str) -> str:
         ),
     ],
 )
-def test_header(filename: str, header: str) -> None:
+def test_a_filename_makes_this_header(filename: str, header: str) -> None:
     assert content_disposition(filename) == header
 
 
-def test_inline() -> None:
+def test_an_inline_disposition_says_so() -> None:
     assert content_disposition("a.pdf", inline=True) == 'inline; filename="a.pdf"'
 
 
@@ -119,12 +119,12 @@ def test_inline() -> None:
         ("a" * 235 + " ...." + "b" * 99, "a" * 235),
     ],
 )
-def test_saved_name(filename: str, name: str) -> None:
+def test_a_filename_is_saved_as_this_name(filename: str, name: str) -> None:
     assert saved_as(content_disposition(filename)) == name
 
 
 @pytest.mark.parametrize("device", sorted(RESERVED))
-def test_no_device(device: str) -> None:
+def test_no_file_is_saved_as_a_device(device: str) -> None:
     for filename in (device, device.lower(), f"{device}.txt", f"{device} .txt", f"{device}. "):
         assert saved_as(content_disposition(filename)).startswith("_")
 
@@ -139,7 +139,7 @@ def test_no_device(device: str) -> None:
         ("\u0301", "_"),
     ],
 )
-def test_fallback(name: str, plain: str) -> None:
+def test_a_fallback_of_ascii_stands_beside_the_name(name: str, plain: str) -> None:
     header = content_disposition(name)
     assert saved_as(header) == name
     assert fallback(header) == plain
@@ -154,13 +154,13 @@ def test_a_fallback_that_outgrows_its_name_is_cut() -> None:
 @pytest.mark.parametrize(
     "filename", ["", "/", "a/", "a\\", ".", "..", "../..", "\0", " ", ". .", "\r\n", "\u200b\u200d"]
 )
-def test_nothing_left(filename: str) -> None:
+def test_a_filename_of_which_nothing_is_left_is_refused(filename: str) -> None:
     with pytest.raises(ValueError, match="filename must name a file"):
         content_disposition(filename)
 
 
 @pytest.mark.parametrize("filename", [None, b"a.txt", 1, ["a.txt"]])
-def test_no_str(filename: object) -> None:
+def test_a_filename_that_is_no_str_is_refused(filename: object) -> None:
     with pytest.raises(TypeError, match=f"filename must be a str, got {type(filename).__name__}"):
         content_disposition(filename)  # type: ignore[arg-type]
 
@@ -188,7 +188,7 @@ names = st.text(
 @given(names)
 @example("CON")
 @example("é" * 200)
-def test_any_name(filename: str) -> None:
+def test_any_filename_makes_a_safe_header(filename: str) -> None:
     try:
         header = content_disposition(filename)
     except ValueError:
@@ -219,7 +219,7 @@ def test_a_harmless_name_arrives_whole(stem: str) -> None:
 
 @settings(derandomize=True, deadline=None)
 @given(names)
-def test_another_parser_reads_the_same(filename: str) -> None:
+def test_another_parser_reads_the_same_name(filename: str) -> None:
     try:
         header = content_disposition(filename)
     except ValueError:
@@ -259,5 +259,5 @@ def test_another_parser_reads_the_same(filename: str) -> None:
         ("a.html\0.pdf", "application/pdf"),
     ],
 )
-def test_guess_content_type(filename: str, content_type: str) -> None:
+def test_a_filename_tells_the_content_type(filename: str, content_type: str) -> None:
     assert guess_content_type(filename) == content_type

@@ -88,7 +88,7 @@ header_text = st.text(st.characters(max_codepoint=255) | st.sampled_from('012345
         header_text | header_text.map("bytes={}".format) | st.datetimes().map(http_date),
     )
 )
-def test_no_header_is_an_error(request_headers: dict[str, str]) -> None:
+def test_no_request_header_is_an_error(request_headers: dict[str, str]) -> None:
     """Of whatever characters a server passes on."""
     headers = Headers({"ETag": ETAG, "Last-Modified": http_date(MODIFIED)})
     request: Any = _Raw(request_headers)

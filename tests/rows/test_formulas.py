@@ -100,17 +100,17 @@ TEXTS: list[tuple[Any, Any]] = [
 
 
 @pytest.mark.parametrize("text", RUN)
-def test_text_that_would_be_run(text: str) -> None:
+def test_text_that_would_be_run_gets_a_quote(text: str) -> None:
     assert escape_formulas({"a": text}) == {"a": f"'{text}"}
 
 
 @pytest.mark.parametrize(("value", "cell"), TEXTS)
-def test_what_is_written_as_text(value: Any, cell: str) -> None:
+def test_a_value_that_is_written_as_text_is_guarded_as_text(value: Any, cell: str) -> None:
     assert escape_formulas({"a": value}) == {"a": cell}
 
 
 @pytest.mark.parametrize("value", [*KEPT, Text("a"), timedelta(1), b"a", ["=1"], Decimal("-inf")])
-def test_what_is_left_alone(value: Any) -> None:
+def test_a_value_that_is_not_run_is_left_alone(value: Any) -> None:
     row = {"a": value}
     assert escape_formulas(row) is row
 
@@ -207,7 +207,7 @@ def test_a_row_keeps_its_type(row: Any, guarded: Any) -> None:
     assert type(escape_formulas(row)) is type(row)
 
 
-def test_columns_of_the_same_name() -> None:
+def test_columns_of_the_same_name_are_all_guarded() -> None:
     connection = sqlite3.connect(":memory:")
     connection.row_factory = sqlite3.Row
     rows = connection.execute("SELECT '=1' AS id, 2 AS n, '=3' AS id").fetchall()
@@ -216,7 +216,7 @@ def test_columns_of_the_same_name() -> None:
     assert b"".join(export) == b"id,n,id\r\n'=1,2,'=3\r\n"
 
 
-def test_guarded_and_other_rows_in_one_export() -> None:
+def test_guarded_and_other_rows_have_one_header() -> None:
     rows = [Record("a", 1), Record("=1", 2), Record("b", 3)] * 50
     export = StreamingService.export("e", map(escape_formulas, rows), "csv")
     assert b"".join(export) == b"a,b\r\n" + b"a,1\r\n'=1,2\r\nb,3\r\n" * 50
@@ -229,11 +229,11 @@ def test_a_row_is_not_changed_itself() -> None:
 
 
 @pytest.mark.parametrize("row", ["=1", b"=1", 1, None])
-def test_what_is_no_row(row: Any) -> None:
+def test_what_is_no_row_is_refused(row: Any) -> None:
     with pytest.raises(TypeError, match="a row must be"):
         escape_formulas(row)
 
 
-def test_fields_that_are_called_like_methods() -> None:
+def test_fields_that_are_called_like_methods_are_guarded() -> None:
     Keys = namedtuple("Keys", ["keys", "values"])
     assert escape_formulas(Keys("=1", 2)) == ("'=1", 2)

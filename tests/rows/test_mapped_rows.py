@@ -124,7 +124,7 @@ WHOLE: list[tuple[Any, bytes, bytes]] = [
 
 
 @pytest.mark.parametrize(("kind", "table", "lines"), WHOLE, ids=["Order", "Record", "Plain"])
-def test_the_columns_and_no_relationship(
+def test_a_mapped_row_has_its_columns_and_no_relationship(
     session: Session, kind: Any, table: bytes, lines: bytes
 ) -> None:
     """Whether it has been loaded or not."""
@@ -158,7 +158,7 @@ def test_a_row_that_has_expired_as_a_whole_breaks_off(session: Session, encoder:
         encoded(encoder(), [*rows])
 
 
-def test_an_object_inside_of_a_row(session: Session) -> None:
+def test_a_mapped_object_inside_of_a_row_is_an_object(session: Session) -> None:
     """As it is when an entity is selected and not its scalars."""
     rows = session.execute(select(Plain, plain.c.note)).all()
     assert encoded(NdjsonEncoder(), rows).splitlines()[0] == (

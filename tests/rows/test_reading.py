@@ -107,7 +107,9 @@ NAMED: dict[str, Callable[[], list[Any]]] = {
 
 @pytest.mark.parametrize("batched", [True, False], ids=["in one batch", "one by one"])
 @pytest.mark.parametrize("make", NAMED.values(), ids=NAMED)
-def test_rows_that_name_their_values(make: Callable[[], list[Any]], batched: bool) -> None:
+def test_rows_that_name_their_values_are_the_same_in_every_format(
+    make: Callable[[], list[Any]], batched: bool
+) -> None:
     rows = make()
     batches = [rows] if batched else [[row] for row in rows]
     expected = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
@@ -126,7 +128,7 @@ SEQUENCES: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize("rows", SEQUENCES.values(), ids=SEQUENCES)
-def test_sequences_that_nothing_names(rows: list[Any]) -> None:
+def test_sequences_that_nothing_names_stay_sequences(rows: list[Any]) -> None:
     assert encoded(NdjsonEncoder(), rows) == b'[1,"x"]\n[2,"y"]\n'
     assert encoded(JsonEncoder(), rows) == b'[\n[1,"x"],\n[2,"y"]\n]\n'
     # The first one is the header.
@@ -144,7 +146,7 @@ def test_sequences_that_nothing_names(rows: list[Any]) -> None:
         [{"count(*)": 1, "b": "x"}, {"count(*)": 2, "b": "y"}],
     ],
 )
-def test_columns_that_the_source_knows(rows: list[Any]) -> None:
+def test_columns_that_the_source_knows_name_the_values(rows: list[Any]) -> None:
     columns = ["count(*)", "b"]
     assert encoded(NdjsonEncoder(columns=columns), rows) == (
         b'{"count(*)":1,"b":"x"}\n{"count(*)":2,"b":"y"}\n'
@@ -159,7 +161,7 @@ def test_columns_of_the_same_name_are_all_in_csv() -> None:
     assert encoded(NdjsonEncoder(columns=["id", "n", "id"]), [(1, 2, 3)]) == b'{"id":3,"n":2}\n'
 
 
-def test_names_that_need_escaping() -> None:
+def test_names_of_columns_are_escaped() -> None:
     columns = ['a"b', "c\nd", "\u00e9", "\ud800"]
     encoder = NdjsonEncoder(columns=columns)
     assert encoded(encoder, [(1, 2, 3, 4)]) == (
@@ -171,7 +173,7 @@ def test_names_that_need_escaping() -> None:
     )
 
 
-def test_fields_that_are_called_like_methods() -> None:
+def test_fields_that_are_called_like_methods_are_read() -> None:
     assert encoded(CsvEncoder(), [Keys(1, 2), Keys(3, 4)]) == b"keys,values\r\n1,2\r\n3,4\r\n"
     assert encoded(NdjsonEncoder(), [Keys(1, 2)]) == b'{"keys":1,"values":2}\n'
 
@@ -187,7 +189,7 @@ def test_a_named_tuple_after_dicts_is_an_object_too() -> None:
     assert encoded(NdjsonEncoder(), rows).endswith(b'\n{"a":2,"b":"y"}\n')
 
 
-def test_a_field_that_was_never_set() -> None:
+def test_a_field_that_was_never_set_is_left_empty() -> None:
     assert encoded(NdjsonEncoder(), [Partial(1)]) == b'{"a":1}\n'
     assert encoded(CsvEncoder(), [Partial(1), Partial(2)]) == b"a,b\r\n1,\r\n2,\r\n"
 

@@ -65,7 +65,9 @@ CURSORS = pytest.mark.parametrize("cursor_class", [Cursor, IterableCursor, Async
 @READERS
 @CURSORS
 @pytest.mark.parametrize("count", [0, 2, 3000])
-def test_a_cursor(cursor_class: type[Cursor], count: int, reader_class: Any) -> None:
+def test_a_cursor_is_read_by_its_columns_and_closed(
+    cursor_class: type[Cursor], count: int, reader_class: Any
+) -> None:
     cursor = cursor_class([(n, f"row {n}") for n in range(count)], "n", "count(*)")
     reader = reader_class()
     body = reader.open(StreamingService.export("e", cursor, "csv")).rest()  # type: ignore[arg-type]
@@ -140,13 +142,13 @@ def export(source: Open, query: str, format: Any) -> bytes:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_query(source: Open) -> None:
+def test_the_result_of_a_query_has_its_columns(source: Open) -> None:
     assert export(source, QUERY, "csv") == b"a,count(*)\r\n1,x\r\n2,y\r\n"
     assert export(source, QUERY, "ndjson") == (b'{"a":1,"count(*)":"x"}\n{"a":2,"count(*)":"y"}\n')
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_query_without_rows(source: Open) -> None:
+def test_the_result_of_a_query_without_rows_has_its_columns(source: Open) -> None:
     nothing = f"{QUERY} WHERE 1 = 0"
     assert export(source, nothing, "csv") == b"a,count(*)\r\n"
     assert export(source, nothing, "json") == b"[\n]\n"
@@ -173,6 +175,6 @@ def test_a_cursor_of_another_thread_fails_with_what_sqlite_says_of_it() -> None:
     connection.close()
 
 
-def test_a_cursor_that_has_no_result(connection: sqlite3.Connection) -> None:
+def test_a_cursor_that_has_no_result_is_an_empty_export(connection: sqlite3.Connection) -> None:
     cursor = connection.execute("CREATE TABLE t (a)")
     assert b"".join(StreamingService.export("e", cursor, "csv")) == b""

@@ -160,7 +160,9 @@ COLUMNS: dict[str, Callable[[Any], list[Any]]] = {
 
 @pytest.mark.parametrize("column", COLUMNS.values(), ids=COLUMNS)
 @pytest.mark.parametrize(("value", "json", "csv"), VALUES)
-def test_a_value(value: Any, json: str, csv: str, column: Callable[[Any], list[Any]]) -> None:
+def test_a_value_is_the_same_in_every_format(
+    value: Any, json: str, csv: str, column: Callable[[Any], list[Any]]
+) -> None:
     rows = [{"n": 1, "v": value} for value in column(value)]
     lines = encoded(NdjsonEncoder(), rows).decode().split("\n")
     assert lines[0] == f'{{"n":1,"v":{json}}}'
@@ -169,7 +171,7 @@ def test_a_value(value: Any, json: str, csv: str, column: Callable[[Any], list[A
     assert encoded(CsvEncoder(), rows).decode().startswith(f"n,v\r\n1,{csv}\r\n")
 
 
-def test_numpy() -> None:
+def test_values_of_numpy_are_exported() -> None:
     numpy = pytest.importorskip("numpy")
     row = {
         "int": numpy.int64(1),
@@ -192,7 +194,7 @@ def test_numpy() -> None:
     )
 
 
-def test_objects_inside_of_rows() -> None:
+def test_objects_inside_of_rows_are_encoded() -> None:
     pydantic = pytest.importorskip("pydantic")
     model = pydantic.create_model("Model", at=datetime, price=Decimal)
     row = {"v": [model(at=datetime(2024, 2, 29), price=Decimal("1.10"))]}

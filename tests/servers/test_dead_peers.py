@@ -17,7 +17,7 @@ SERVERS = ("gunicorn-gthread", "uvicorn-h11")
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.server in SERVERS], ids=str)
-def test_it_is_found_by_the_heartbeats(row: Row) -> None:
+def test_a_client_whose_network_is_gone_is_found_by_the_heartbeats(row: Row) -> None:
     """Which nobody acknowledges: for as long as the kernel, or streamkit, puts up with that."""
     with ThreadPoolExecutor(1) as here, ThreadPoolExecutor(1) as there:
         here.submit(isolate).result()

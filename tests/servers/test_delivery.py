@@ -43,7 +43,9 @@ def test_every_byte_arrives(server: Server, body: Body, source: str, name: str) 
     assert (account.begun, account.given, account.ended) == (1, 1000, 1)
 
 
-def test_a_download_of_a_known_size(server: Server, source: str, name: str) -> None:
+def test_a_download_of_a_known_size_says_so_and_is_whole(
+    server: Server, source: str, name: str
+) -> None:
     size = 10 * PIECE
     with server.client() as client:
         response = client.get("/download", name=name, source=source, count=10, size=size)
@@ -52,7 +54,9 @@ def test_a_download_of_a_known_size(server: Server, source: str, name: str) -> N
         assert len(response.read()) == size
 
 
-def test_head(server: Server, body: Body, source: str, name: str) -> None:
+def test_head_has_the_headers_of_get_and_does_not_start_the_source(
+    server: Server, body: Body, source: str, name: str
+) -> None:
     """The same headers, no body, and a source that is closed without having been started."""
     with server.client() as client:
         response = client.get(body.path, name=f"{name}-get", source=source, count=1, **body.query)
@@ -141,7 +145,7 @@ def test_a_reader_that_stops_and_comes_back_is_told_what_it_missed(
         assert gaps == 0
 
 
-def test_fifty_streams_at_once(server: Server, name: str) -> None:
+def test_fifty_streams_at_once_are_whole(server: Server, name: str) -> None:
     streams = [
         (body, source, f"{name}-{n}")
         for n, (body, source) in enumerate(islice(cycle(product(BODIES, server.row.sources)), 50))

@@ -56,7 +56,7 @@ def until_a_silent_source_closes(server: Server, source: str, name: str) -> None
 
 @LEAVINGS
 @pytest.mark.parametrize("body", [BODIES[0], BODIES[1], BODIES[3]], ids=str)
-def test_a_busy_source_whose_client_leaves(
+def test_a_busy_source_whose_client_leaves_is_closed(
     server: Server, body: Body, source: str, name: str, leave: Callable[[Client], None]
 ) -> None:
     client = server.client()
@@ -80,7 +80,7 @@ def test_a_busy_source_whose_client_leaves(
     assert (account.begun, account.ended, account.closed) == (1, 1, 1)
 
 
-def test_a_busy_source_whose_client_is_stuck_and_then_resets(
+def test_a_busy_source_whose_client_is_stuck_and_then_resets_is_closed(
     server: Server, source: str, name: str
 ) -> None:
     """It drops without ever waiting, and holds up nobody else."""
@@ -96,7 +96,7 @@ def test_a_busy_source_whose_client_is_stuck_and_then_resets(
 
 
 @LEAVINGS
-def test_a_silent_source_whose_client_leaves(
+def test_a_silent_source_whose_client_leaves_is_closed(
     server: Server, source: str, name: str, leave: Callable[[Client], None]
 ) -> None:
     """Long before a heartbeat, which is due after 30 seconds, could find that out."""
@@ -132,7 +132,7 @@ def test_heartbeats_find_out_that_a_client_left(
     until_a_silent_source_closes(server, source, name)
 
 
-def test_many_clients_that_vanish(beating_server: Server) -> None:
+def test_many_clients_that_vanish_leave_nothing_behind(beating_server: Server) -> None:
     """And some more, who do not even wait for the head of their response."""
     server = beating_server
     count = 200 if server.row.is_async else 50

@@ -81,7 +81,7 @@ def connection(server: Server) -> Iterator[HTTPConnection]:
         yield connection
 
 
-def test_one_connection_for_many_requests(
+def test_one_connection_serves_many_requests(
     server: Server, connection: HTTPConnection, path: Path
 ) -> None:
     """None of the responses is longer or shorter than the server thinks."""
@@ -131,10 +131,10 @@ def test_a_large_file_takes_no_memory(
 
 
 @pytest.mark.parametrize("left", [1, 1000, SIZE - 1])
-def test_a_file_that_shrinks_before_it_is_sent(
+def test_a_file_that_shrinks_before_it_is_sent_is_an_error(
     server: Server, connection: HTTPConnection, path: Path, left: int
 ) -> None:
-    """Is an error of the server's, or broken off."""
+    """Of the server's, or it is broken off."""
     connection.request("GET", target(file=path, then=left))
     try:
         response = connection.getresponse()
@@ -147,7 +147,7 @@ def test_a_file_that_shrinks_before_it_is_sent(
         tells_of(server, "SizeMismatch")
 
 
-def test_a_file_that_shrinks_while_it_is_sent(server: Server, path: Path) -> None:
+def test_a_file_that_shrinks_while_it_is_sent_is_broken_off(server: Server, path: Path) -> None:
     size = 1 << 30
     os.truncate(path, size)
     with server.client(receive_buffer=65536) as client:
@@ -173,7 +173,7 @@ def test_a_file_that_grows_is_sent_as_it_was(
 
 
 @pytest.mark.parametrize("last", ["9", "11", "text"])
-def test_a_function_that_yields_something_else(
+def test_a_function_that_yields_something_else_is_broken_off(
     server: Server, connection: HTTPConnection, last: str
 ) -> None:
     connection.request("GET", target(last=last))
@@ -198,7 +198,9 @@ def digest(path: Path) -> str:
     ],
     ids=["curl", "wget"],
 )
-def test_resuming(server: Server, path: Path, tmp_path: Path, client: str) -> None:
+def test_curl_and_wget_resume_a_download(
+    server: Server, path: Path, tmp_path: Path, client: str
+) -> None:
     needs(client.split()[0])
     got = tmp_path / "got"
     for begun in (0, 1, 1_000_000, SIZE - 1):
@@ -208,7 +210,7 @@ def test_resuming(server: Server, path: Path, tmp_path: Path, client: str) -> No
         assert digest(got) == digest(path)
 
 
-def test_parallel_ranges(server: Server, path: Path, tmp_path: Path) -> None:
+def test_aria2_reads_ranges_in_parallel(server: Server, path: Path, tmp_path: Path) -> None:
     needs("aria2c")
     run(
         "aria2c",
@@ -224,7 +226,7 @@ def test_parallel_ranges(server: Server, path: Path, tmp_path: Path) -> None:
     assert digest(tmp_path / "got") == digest(path)
 
 
-# More of them in tests/http/test_disposition.py, and what a browser makes of these in tests/browser.
+# More of them in tests/http/test_disposition.py; what a browser makes of these in tests/browser.
 @pytest.mark.parametrize(
     ("filename", "saved_as"),
     [

@@ -49,10 +49,9 @@ def test_a_source_that_fails_midway_breaks_the_body_off(
     until(lambda: server.account(name).closed == 1)
 
 
-def test_a_source_that_fails_before_its_first_element(
+def test_a_source_that_fails_before_its_first_element_is_an_error_of_the_server(
     row: Row, server: Server, body: Body, source: str, name: str
 ) -> None:
-    """Is an error of the server's."""
     with server.client() as client:
         client.ask(body.path, name=name, source=source, count=0, fails=1, **body.query)
         if row.failure_status is None:
@@ -79,7 +78,7 @@ def test_a_source_that_the_server_cannot_run_is_refused(
 
 
 @pytest.mark.parametrize("size", [10 * PIECE - 1, 9 * PIECE, 10 * PIECE + 1])
-def test_a_download_of_another_size_than_declared(
+def test_a_download_of_another_size_than_declared_is_broken_off(
     row: Row, server: Server, source: str, name: str, size: int
 ) -> None:
     with server.client() as client:
@@ -94,7 +93,7 @@ def test_a_download_of_another_size_than_declared(
     until(lambda: server.account(name).closed == 1)
 
 
-def test_a_download_that_fails_short_of_its_size(
+def test_a_download_that_fails_short_of_its_size_is_broken_off(
     row: Row, server: Server, source: str, name: str
 ) -> None:
     size = 20 * PIECE
@@ -109,7 +108,9 @@ def test_a_download_that_fails_short_of_its_size(
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 @pytest.mark.parametrize("fails", [None, 1])
-def test_curl(row: Row, server: Server, body: Body, name: str, fails: int | None) -> None:
+def test_curl_fails_where_the_source_does(
+    row: Row, server: Server, body: Body, name: str, fails: int | None
+) -> None:
     asked = target(body.path, name=name, source="sync", count=10, fails=fails, **body.query)
     curl = ["curl", "--silent", "--output", "/dev/null", f"{server.origin}{asked}"]
     if fails:

@@ -34,7 +34,7 @@ def stream(server: Server, source: str) -> int:
 
 
 @pytest.mark.parametrize("row", WORKERS, ids=str)
-def test_workers_of_a_process_that_has_streamed(row: Row, tmp_path: Path) -> None:
+def test_workers_of_a_process_that_has_streamed_stream_as_well(row: Row, tmp_path: Path) -> None:
     """And has streams open: they use no thread, loop or lock of its, and their metrics add up."""
     pids: Counter[int] = Counter()
     environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
@@ -56,7 +56,7 @@ def test_workers_of_a_process_that_has_streamed(row: Row, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("row", WORKERS[:2], ids=str)
-def test_a_stream_that_is_longer_than_the_timeout(row: Row) -> None:
+def test_a_stream_that_is_longer_than_the_timeout_needs_a_worker_with_threads(row: Row) -> None:
     """A worker that can do one thing at a time is killed for it."""
     with Server(row, "--timeout 1") as server, server.client() as client:
         response = client.get("/letters", name="long", source="sync")

@@ -110,7 +110,7 @@ def connection(server: Server) -> Iterator[Connection]:
         yield connection
 
 
-def test_fifty_streams_at_once(server: Server, connection: Connection, name: str) -> None:
+def test_fifty_streams_at_once_are_whole(server: Server, connection: Connection, name: str) -> None:
     streams = {}
     for n, (body, source) in enumerate(islice(cycle(product(BODIES, server.row.sources)), 50)):
         query = {"name": f"{name}-{n}", "source": source, "count": 300, **body.query}
@@ -120,7 +120,9 @@ def test_fifty_streams_at_once(server: Server, connection: Connection, name: str
         assert bytes(connection.received[stream]) == body.whole(300)
 
 
-def test_head(server: Server, connection: Connection, body: Body, source: str, name: str) -> None:
+def test_head_has_the_headers_of_get_and_does_not_start_the_source(
+    server: Server, connection: Connection, body: Body, source: str, name: str
+) -> None:
     query = {"source": source, "count": 1, **body.query}
     asked = connection.head(body.path, name=name, **query)
     whole = connection.get(body.path, name=f"{name}-get", **query)

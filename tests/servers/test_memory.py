@@ -106,7 +106,9 @@ def until_held_up(server: Server, name: str) -> None:
     until(held_up)
 
 
-def test_a_large_export_to_a_fast_reader(memory: Memory, source: str, name: str) -> None:
+def test_a_large_export_to_a_fast_reader_takes_little_memory(
+    memory: Memory, source: str, name: str
+) -> None:
     with memory.server.client() as client:
         response = client.get("/export", name=name, source=source, format="ndjson", count=COUNT)
         size, last = read(response)
@@ -116,7 +118,9 @@ def test_a_large_export_to_a_fast_reader(memory: Memory, source: str, name: str)
     assert grown(memory, f"{COUNT} rows, {source}") < MOST
 
 
-def test_a_large_download_to_a_fast_reader(memory: Memory, source: str, name: str) -> None:
+def test_a_large_download_to_a_fast_reader_takes_little_memory(
+    memory: Memory, source: str, name: str
+) -> None:
     size = PIECES * PIECE
     with memory.server.client() as client:
         response = client.get("/download", name=name, source=source, count=PIECES, size=size)
@@ -127,10 +131,10 @@ def test_a_large_download_to_a_fast_reader(memory: Memory, source: str, name: st
 
 
 @pytest.mark.parametrize(("path", "query"), [("/export", {"format": "ndjson"}), ("/download", {})])
-def test_a_client_that_stops_reading(
+def test_a_client_that_stops_reading_takes_little_memory(
     memory: Memory, source: str, name: str, path: str, query: dict[str, str]
 ) -> None:
-    """Holds an endless source up."""
+    """It holds an endless source up."""
     with memory.server.client(receive_buffer=PIECE) as client:
         client.get(path, name=name, source=source, **query)
         until_held_up(memory.server, name)

@@ -76,7 +76,7 @@ def test_live_streams_are_told_when_to_come_back(row: Row, clients: ExitStack) -
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.server.startswith("gunicorn")], ids=str)
-def test_also_where_the_application_was_loaded_before_the_fork(
+def test_live_streams_of_an_application_loaded_before_the_fork_are_told_when_to_come_back(
     row: Row, clients: ExitStack
 ) -> None:
     end(row, clients, signal.SIGTERM, "--preload")
@@ -85,5 +85,7 @@ def test_also_where_the_application_was_loaded_before_the_fork(
 @pytest.mark.parametrize(
     "row", [row for row in ROWS if row.server in ("waitress", "uvicorn-h11", "hypercorn")], ids=str
 )
-def test_also_by_an_interrupt(row: Row, clients: ExitStack) -> None:
+def test_live_streams_are_told_when_to_come_back_by_an_interrupt(
+    row: Row, clients: ExitStack
+) -> None:
     end(row, clients, signal.SIGINT)

@@ -38,7 +38,7 @@ def _descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
 
 
-def test_five_hundred_slow_readers() -> None:
+def test_five_hundred_slow_readers_are_accounted_for() -> None:
     def read() -> None:
         # Else each of them could cost the kernel 4 MiB.
         isolate()
@@ -119,7 +119,7 @@ class Crowd:
 @pytest.mark.parametrize(
     ("server", "clients"), [("uvicorn-h11", 300), ("hypercorn", 300), ("gunicorn-gthread", 50)]
 )
-def test_a_crowd(server: str, clients: int) -> None:
+def test_a_crowd_leaves_nothing_behind(server: str, clients: int) -> None:
     with soaked(server, TEST_HEARTBEAT="0.5", TEST_MAX_STALL="1") as running:
         for source in running.row.sources:
             running.get("/sse", source=source, count=1)
@@ -158,7 +158,7 @@ def settled(server: Ending) -> Any:
     return figures(server)
 
 
-def test_a_reload_under_load() -> None:
+def test_a_reload_under_load_loses_no_stream() -> None:
     """Of gunicorn, by SIGHUP: its old workers end, and new ones have taken over by then."""
     with soaked("gunicorn-gthread") as server, ExitStack() as clients:
         before = figures(server)["pid"]
@@ -174,7 +174,7 @@ def test_a_reload_under_load() -> None:
 
 
 @pytest.mark.parametrize("server", ["uvicorn-h11", "hypercorn", "granian-asgi", "daphne"])
-def test_five_hundred_streams_at_the_end(server: str) -> None:
+def test_five_hundred_streams_end_with_their_process(server: str) -> None:
     """All of them end well, and the process with them."""
     with soaked(server) as running, ExitStack() as clients:
         connections = []

@@ -44,7 +44,7 @@ def app(view: Callable[[Request], Any], *middleware: Middleware) -> Starlette:
 
 
 @SOURCES
-def test_it_is_a_starlette_response(source_class: Any) -> None:
+def test_a_response_is_one_of_starlette(source_class: Any) -> None:
     log: list[object] = []
     source = source_class([1, 2])
 
@@ -200,7 +200,7 @@ class TestMiddleware:
 
         return StreamingService.sse("s", source())
 
-    def test_it_sets_the_context(self, registry: CollectorRegistry) -> None:
+    def test_the_middleware_sets_the_context(self, registry: CollectorRegistry) -> None:
         served = app(self.view)
         served.add_middleware(StreamkitMiddleware, tenant=lambda request: request.url.hostname)
         response = get(served, host="shop.test", last_event_id="7")

@@ -193,7 +193,7 @@ def test_a_full_sliding_buffer_drops_the_oldest_once_its_consumer_is_away_a_tent
     assert buffer.dropped == 1
 
 
-def test_it_goes_on_dropping_without_waiting_until_the_next_drain() -> None:
+def test_a_sliding_buffer_goes_on_dropping_without_waiting_until_the_next_drain() -> None:
     buffer, _, _, clock = make_buffer(SSE)
     buffer.hand_over()
     fill(buffer, 64)
@@ -206,7 +206,7 @@ def test_it_goes_on_dropping_without_waiting_until_the_next_drain() -> None:
     assert not buffer.offer("waits again")
 
 
-def test_it_waits_for_a_consumer_that_is_there_however_late_that_runs() -> None:
+def test_a_sliding_buffer_waits_for_a_consumer_that_is_there_however_late_that_runs() -> None:
     buffer, _, _, clock = make_buffer(SSE)
     buffer.hand_over()
     buffer.drain()
@@ -252,7 +252,7 @@ def test_what_a_source_may_overwrite_is_copied(wrap: Any) -> None:
     assert buffer.drain() == [b"first"]
 
 
-def test_abandoning_lets_go_of_everything_and_wakes_both_sides() -> None:
+def test_an_abandoned_buffer_lets_go_of_everything_and_wakes_both_sides() -> None:
     buffer, readable, writable, _ = make_buffer(EXPORT)
     fill(buffer, 3)
     before = readable.notified, writable.notified
@@ -264,7 +264,7 @@ def test_abandoning_lets_go_of_everything_and_wakes_both_sides() -> None:
     assert buffer.writable_now()
 
 
-def test_it_may_be_abandoned_by_another_thread_while_the_producer_makes_room() -> None:
+def test_a_buffer_may_be_abandoned_by_another_thread_while_the_producer_makes_room() -> None:
     buffer, _, _, clock = make_buffer(SSE)
     buffer.hand_over()
     fill(buffer, 64)

@@ -162,7 +162,7 @@ def test_a_download_may_reuse_the_buffer_that_it_yields(make: Any) -> None:
 
 
 class TestHeartbeats:
-    def test_the_first_carries_the_head_of_a_silent_stream(
+    def test_the_first_heartbeat_carries_the_head_of_a_silent_stream(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=WAIT * 100))
@@ -176,7 +176,7 @@ class TestHeartbeats:
         release.set()
         assert b"".join(response) == b"data: true\n\n"
 
-    def test_they_come_between_events_that_never_pause(
+    def test_heartbeats_come_between_events_that_never_pause(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=0.0))
@@ -184,7 +184,7 @@ class TestHeartbeats:
         assert body.replace(b": heartbeat\n\n", b"") == b"data: a\n\ndata: b\n\n"
         assert b": heartbeat\n\n" in body
 
-    def test_they_take_no_place_in_the_buffer_and_never_cancel_the_source(
+    def test_heartbeats_take_no_place_in_the_buffer_and_never_cancel_the_source(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=0.001))
@@ -206,7 +206,7 @@ class TestHeartbeats:
 
         asyncio.run(main())
 
-    def test_exports_and_downloads_have_none(self) -> None:
+    def test_exports_and_downloads_have_no_heartbeats(self) -> None:
         assert kind.EXPORT.heartbeat is None
         assert kind.DOWNLOAD.heartbeat is None
 

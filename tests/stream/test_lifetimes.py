@@ -299,7 +299,7 @@ def test_a_closing_line_is_logged(
     )
 
 
-def test_no_thread_is_to_be_had(
+def test_a_stream_fails_if_no_thread_is_to_be_had(
     registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The source has more rows than a buffer, and nobody may wait for room in it."""
@@ -316,7 +316,7 @@ def test_no_thread_is_to_be_had(
     assert source.given == 0
 
 
-def test_what_is_offered_and_ended_during_a_drain_belongs_to_the_next(
+def test_what_is_offered_and_ended_during_a_drain_belongs_to_the_next_drain(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     drained, ended = threading.Event(), threading.Event()
@@ -349,7 +349,9 @@ def test_a_callback_that_comes_too_late_is_called_at_once() -> None:
     assert called == [None]
 
 
-def test_what_happened_is_counted(combination: Combination, registry: CollectorRegistry) -> None:
+def test_elements_refusals_and_times_of_a_stream_are_counted(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
     events = ["first", streamkit.ServerSentEvent(data="", id="a\0")]
     combination.reader.open(StreamingService.sse("s", combination.source(events))).rest()
     assert value(registry, "stream_elements_total", kind="sse", stream="s") == 2
@@ -388,7 +390,7 @@ def test_a_loops_signal_looks_once_more_before_it_waits() -> None:
 class TestClosingFromAnotherThread:
     """Servers do it when a client vanishes, at any moment."""
 
-    def test_next_is_waiting_for_an_element(self) -> None:
+    def test_a_consumer_that_waits_for_an_element_is_let_go(self) -> None:
         entered, release = threading.Event(), threading.Event()
         closed = threading.Event()
 
@@ -413,7 +415,7 @@ class TestClosingFromAnotherThread:
         release.set()
         assert closed.wait(WAIT)
 
-    def test_the_encoder_is_at_work(self) -> None:
+    def test_a_consumer_whose_encoder_is_at_work_ends_after_it(self) -> None:
         entered, release = threading.Event(), threading.Event()
 
         def serialize(row: int) -> str:
@@ -456,7 +458,7 @@ def test_a_loop_hears_of_its_clients_though_no_chunk_has_to_be_waited_for(
 
 
 class TestAsyncSources:
-    def test_one_that_waits_is_cancelled_at_once_and_closes_in_its_own_task(self) -> None:
+    def test_a_source_that_waits_is_cancelled_at_once_and_closes_in_its_own_task(self) -> None:
         places: list[object] = []
 
         async def source() -> Any:
@@ -478,7 +480,7 @@ class TestAsyncSources:
         assert len(places) == 2
         assert len(set(places)) == 1
 
-    def test_one_that_swallows_its_cancellation_is_stopped_at_its_next_element(self) -> None:
+    def test_a_source_that_swallows_its_cancellation_is_stopped_at_its_next_element(self) -> None:
         closes = []
 
         async def source() -> Any:
@@ -522,7 +524,7 @@ class TestAsyncSources:
         asyncio.run(main())
         assert source.closes == 1
 
-    def test_one_that_never_awaits_leaves_room_for_the_rest_of_the_loop(
+    def test_a_source_that_never_awaits_leaves_room_for_the_rest_of_the_loop(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Even when it drops all the time, since its client has stopped reading."""
@@ -545,7 +547,7 @@ class TestAsyncSources:
 
         asyncio.run(asyncio.wait_for(main(), WAIT))
 
-    def test_one_that_exits_ends_itself_and_not_the_others(self) -> None:
+    def test_a_source_that_exits_ends_itself_and_not_the_others(self) -> None:
         async def exits() -> AsyncIterator[int]:
             yield 1
             raise SystemExit
@@ -557,7 +559,7 @@ class TestAsyncSources:
             list(export(exits()))
         assert list(export(goes_on())) == [b"1\n"]
 
-    def test_under_wsgi_they_share_one_thread(self) -> None:
+    def test_async_sources_share_one_thread_under_wsgi(self) -> None:
         threads = set()
 
         async def source() -> Any:
@@ -572,19 +574,23 @@ class TestAsyncSources:
 
 
 class TestInline:
-    def test_it_runs_on_the_thread_of_its_consumer(self, registry: CollectorRegistry) -> None:
+    def test_an_inline_source_runs_on_the_thread_of_its_consumer(
+        self, registry: CollectorRegistry
+    ) -> None:
         source = SyncSource(range(1000))
         assert b"".join(export(streamkit.inline(source))) == rows(*range(1000))
         assert source.places == {threading.current_thread()}
         assert_settled(source, registry, "completed")
 
-    def test_what_is_slow_is_not_kept_for_a_larger_batch(
+    def test_an_element_of_a_slow_inline_source_is_not_kept_for_a_larger_batch(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("streamkit.stream.pump.INLINE_TURN", 0.0)
         assert list(export(streamkit.inline([1, 2]))) == [b"1\n", b"2\n"]
 
-    def test_its_error_is_raised_unchanged(self, registry: CollectorRegistry) -> None:
+    def test_the_error_of_an_inline_source_is_raised_unchanged(
+        self, registry: CollectorRegistry
+    ) -> None:
         error = RuntimeError()
         source = SyncSource([1, error])
         chunks = iter(export(streamkit.inline(source)))
@@ -594,7 +600,9 @@ class TestInline:
         assert raised.value is error
         assert_settled(source, registry, "failed")
 
-    def test_its_consumer_leaves(self, registry: CollectorRegistry) -> None:
+    def test_an_inline_source_is_closed_when_its_consumer_leaves(
+        self, registry: CollectorRegistry
+    ) -> None:
         source = SyncSource(range(100_000))
         chunks = iter(export(streamkit.inline(source)))
         next(chunks)
@@ -602,7 +610,7 @@ class TestInline:
         assert_settled(source, registry, "disconnected")
         assert source.given <= 129
 
-    def test_it_is_closed_from_another_thread_while_it_blocks(
+    def test_an_inline_source_is_closed_from_another_thread_while_it_blocks(
         self, registry: CollectorRegistry
     ) -> None:
         entered, release = threading.Event(), threading.Event()
@@ -625,7 +633,9 @@ class TestInline:
         assert result == ["over"]
         assert source.closes == 1
 
-    def test_it_is_refused_on_an_event_loop(self, registry: CollectorRegistry) -> None:
+    def test_an_inline_source_is_refused_on_an_event_loop(
+        self, registry: CollectorRegistry
+    ) -> None:
         source = SyncSource([1])
 
         async def main() -> None:

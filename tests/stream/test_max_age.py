@@ -23,7 +23,7 @@ def let_age(monkeypatch: pytest.MonkeyPatch, max_age: float, heartbeat: float | 
 RETRY = re.compile(rb"retry: (\d+)\n\n\Z")
 
 
-def test_it_is_an_hour_and_for_live_streams_only() -> None:
+def test_the_age_is_an_hour_and_for_live_streams_only() -> None:
     assert kind.SSE.max_age == 3600
     assert kind.EXPORT.max_age is kind.DOWNLOAD.max_age is None
 

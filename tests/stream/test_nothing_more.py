@@ -20,7 +20,7 @@ def opened(combination: Combination, response: StreamResponse) -> tuple[Any, lis
     return combination.reader.open(response), ends
 
 
-def test_before_the_first_byte_it_is_raised_and_no_failure(
+def test_nothing_more_before_the_first_byte_is_raised_and_no_failure(
     combination: Combination, registry: CollectorRegistry
 ) -> None:
     source = combination.source([NothingMore()])
@@ -34,7 +34,9 @@ def test_before_the_first_byte_it_is_raised_and_no_failure(
     wait_until(lambda: ends == [None])
 
 
-def test_after_it_it_is_the_end(combination: Combination, registry: CollectorRegistry) -> None:
+def test_nothing_more_after_the_first_byte_is_the_end_of_the_stream(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
     source = combination.source(["one", NothingMore()])
     reader, ends = opened(combination, StreamingService.sse("s", source))
     assert reader.rest() == b"data: one\n\n"
@@ -43,7 +45,9 @@ def test_after_it_it_is_the_end(combination: Combination, registry: CollectorReg
     wait_until(lambda: ends == [None])
 
 
-def test_the_serializer_says_so(combination: Combination, registry: CollectorRegistry) -> None:
+def test_a_serializer_may_say_that_there_is_nothing_more(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
     def serialize(element: object) -> str:
         raise NothingMore
 
@@ -57,7 +61,7 @@ def test_the_serializer_says_so(combination: Combination, registry: CollectorReg
 
 
 @pytest.mark.parametrize("elements", [[], [1]])
-def test_in_an_export_it_is_an_error_like_any_other(
+def test_nothing_more_in_an_export_is_an_error_like_any_other(
     combination: Combination, registry: CollectorRegistry, elements: list[Any]
 ) -> None:
     error = NothingMore()
@@ -71,10 +75,10 @@ def test_in_an_export_it_is_an_error_like_any_other(
 
 
 @pytest.mark.parametrize("source_class", [SyncSource, AsyncSource])
-def test_a_client_that_has_left_meanwhile_is_no_error(
+def test_nothing_more_for_a_client_that_has_left_is_no_error(
     source_class: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nor is one who was told to come back."""
+    """Nor for one who was told to come back."""
     entered, release = threading.Event(), threading.Event()
 
     def nothing_more() -> Any:

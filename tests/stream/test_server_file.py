@@ -47,14 +47,18 @@ class TestServerFile:
         labels = {"kind": "download", "stream": "download", "tenant": "system"}
         return registry.get_sample_value("stream_bytes_total", labels) or 0
 
-    def test_by_reading(self, path: Path, registry: CollectorRegistry) -> None:
+    def test_a_file_that_a_server_reads_is_counted(
+        self, path: Path, registry: CollectorRegistry
+    ) -> None:
         """As wsgiref does."""
         served = served_file(path)
         assert b"".join(iter(lambda: served.read(1000), b"")) == DATA
         served.close()
         assert (self.sent(registry), outcomes(registry)) == (len(DATA), {"completed": 1})
 
-    def test_by_its_descriptor(self, path: Path, registry: CollectorRegistry) -> None:
+    def test_a_file_that_a_server_sends_by_its_descriptor_is_counted(
+        self, path: Path, registry: CollectorRegistry
+    ) -> None:
         """As gunicorn does, which goes back to its beginning."""
         served = served_file(path)
         assert os.pread(served.fileno(), len(DATA), 0) == DATA
@@ -64,7 +68,7 @@ class TestServerFile:
         assert (self.sent(registry), outcomes(registry)) == (len(DATA), {"completed": 1})
 
     @pytest.mark.parametrize("change", [grow, shrink])
-    def test_by_its_descriptor_alone(
+    def test_a_file_that_a_server_sends_by_its_descriptor_alone_is_counted_if_it_is_whole(
         self, path: Path, change: Callable[[Path], None], registry: CollectorRegistry
     ) -> None:
         """As uWSGI does, which does not tell how far it came."""
@@ -79,7 +83,9 @@ class TestServerFile:
                 served.close()
             assert outcomes(registry) == {"failed": 1}
 
-    def test_by_looking_at_its_size_first(self, path: Path, registry: CollectorRegistry) -> None:
+    def test_a_file_whose_size_a_server_looks_at_has_the_size_that_it_had(
+        self, path: Path, registry: CollectorRegistry
+    ) -> None:
         """As waitress does, which would send what there is as if that were all."""
         served = served_file(path)
         os.truncate(path, 1000)
@@ -93,20 +99,24 @@ class TestServerFile:
             served.close()
         assert (self.sent(registry), outcomes(registry)) == (1000, {"failed": 1})
 
-    def test_by_half(self, path: Path, registry: CollectorRegistry) -> None:
+    def test_a_file_that_a_server_reads_by_half_is_disconnected(
+        self, path: Path, registry: CollectorRegistry
+    ) -> None:
         """As to a client that leaves."""
         served = served_file(path)
         served.read(1000)
         served.close()
         assert (self.sent(registry), outcomes(registry)) == (1000, {"disconnected": 1})
 
-    def test_not_at_all(self, path: Path, registry: CollectorRegistry) -> None:
+    def test_a_file_that_a_server_never_closes_is_disconnected(
+        self, path: Path, registry: CollectorRegistry
+    ) -> None:
         """Where a server lets go of it without closing it."""
         served = served_file(path)
         del served
         assert outcomes(registry) == {"disconnected": 1}
 
-    def test_it_is_closed_once(self, path: Path) -> None:
+    def test_a_file_that_a_server_sends_is_closed_once(self, path: Path) -> None:
         closes: list[Any] = []
 
         class File(io.FileIO):

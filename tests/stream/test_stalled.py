@@ -22,7 +22,7 @@ class TestLargeElements:
         yield
         tracemalloc.stop()
 
-    def test_of_text_for_a_client_that_takes_nothing(
+    def test_large_texts_for_a_client_that_takes_nothing_are_let_go(
         self, combination: Combination, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """One waits, one is on its way to the client, and one is about to be thrown away."""
@@ -34,7 +34,9 @@ class TestLargeElements:
         reader.leave()
         assert tracemalloc.get_traced_memory()[1] < 8 * self.SIZE
 
-    def test_of_bytes_for_a_client_that_takes_all(self, combination: Combination) -> None:
+    def test_large_pieces_for_a_client_that_takes_all_are_let_go(
+        self, combination: Combination
+    ) -> None:
         source = combination.source(bytes(self.SIZE) for _ in range(20))
         reader = combination.reader.open(StreamingService.download(source, filename="f"))
         for _ in range(20):

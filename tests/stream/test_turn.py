@@ -51,14 +51,14 @@ def test_a_busy_thread_rests_once_a_turn(clocks: Clocks, turn: Turn) -> None:
         assert clocks.slept == [REST] * turns
 
 
-def test_one_that_has_slept_itself_does_not(clocks: Clocks, turn: Turn) -> None:
+def test_a_thread_that_has_slept_itself_does_not_rest(clocks: Clocks, turn: Turn) -> None:
     for _ in range(4):
         clocks.pass_(LENGTH * 1.5, LENGTH / 2)
         turn.rest_if_over()
     assert not clocks.slept
 
 
-def test_nor_does_the_only_one(clocks: Clocks, turn: Turn) -> None:
+def test_the_only_thread_does_not_rest(clocks: Clocks, turn: Turn) -> None:
     clocks.threads = 1
     for _ in range(4):
         clocks.pass_(LENGTH * 1.5, LENGTH * 1.5)

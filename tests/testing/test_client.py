@@ -94,7 +94,7 @@ async def missed(call: Awaitable[Any], error: type[Exception]) -> str:
 @SOURCES
 @CLIENTS
 class TestEverywhere:
-    def test_events_comments_and_the_head(
+    def test_a_client_reads_events_comments_and_the_head(
         self, drive: Drive, source_class: Any, service: Any
     ) -> None:
         source = source_class(
@@ -127,7 +127,7 @@ class TestEverywhere:
             ("csv", [["a"], ["1"], [""]]),
         ],
     )
-    def test_rows(
+    def test_a_client_reads_rows(
         self, drive: Drive, source_class: Any, service: Any, format: Any, rows: list[Any]
     ) -> None:
         source = source_class([{"a": 1}, {"a": None}])
@@ -138,7 +138,9 @@ class TestEverywhere:
 
         drive(service.export("e", source, format), scenario)
 
-    def test_chunks_and_the_rest(self, drive: Drive, source_class: Any, service: Any) -> None:
+    def test_a_client_reads_chunks_and_the_rest(
+        self, drive: Drive, source_class: Any, service: Any
+    ) -> None:
         large = b"x" * 70_000
 
         async def scenario(client: Any) -> None:
@@ -150,7 +152,9 @@ class TestEverywhere:
         source = source_class([large, large, b"end"])
         drive(service.download(source, filename="f", size=140_003), scenario)
 
-    def test_what_the_source_raises(self, drive: Drive, source_class: Any, service: Any) -> None:
+    def test_a_client_raises_what_the_source_raises(
+        self, drive: Drive, source_class: Any, service: Any
+    ) -> None:
         error = KeyError("midway")
 
         async def scenario(client: Any) -> None:
@@ -162,7 +166,7 @@ class TestEverywhere:
 
         drive(service.export("e", source_class([1, error]), "ndjson"), scenario)
 
-    def test_what_the_source_raises_before_there_is_a_head(
+    def test_connecting_raises_what_the_source_raises_before_there_is_a_head(
         self, drive: Drive, source_class: Any, service: Any
     ) -> None:
         async def scenario(client: Any) -> None:
@@ -173,7 +177,7 @@ class TestEverywhere:
             drive(service.export("e", source, "json"), scenario)
         assert source.closes == 1
 
-    def test_what_does_not_come_in_time_may_come_later(
+    def test_an_event_that_does_not_come_in_time_may_come_later(
         self, drive: Drive, source_class: Any, service: Any
     ) -> None:
         release = threading.Event()
@@ -207,7 +211,9 @@ class TestEverywhere:
 
         drive(service.sse("s", source_class([begin])), scenario)
 
-    def test_heartbeats(self, drive: Drive, source_class: Any, service: Any) -> None:
+    def test_a_client_reads_the_heartbeats_that_it_asks_for(
+        self, drive: Drive, source_class: Any, service: Any
+    ) -> None:
         release = threading.Event()
 
         async def scenario(client: Any) -> None:
@@ -250,7 +256,9 @@ class TestEverywhere:
 
         drive(service.sse("s", source), scenario)
 
-    def test_the_end_of_the_process(self, drive: Drive, source_class: Any, service: Any) -> None:
+    def test_a_client_sees_the_end_of_the_process(
+        self, drive: Drive, source_class: Any, service: Any
+    ) -> None:
         release = threading.Event()
 
         async def scenario(client: Any) -> None:
@@ -262,14 +270,18 @@ class TestEverywhere:
 
         drive(service.sse("s", source_class(["first", held(source_class, release)])), scenario)
 
-    def test_that_an_export_survives(self, drive: Drive, source_class: Any, service: Any) -> None:
+    def test_an_export_survives_the_end_of_the_process(
+        self, drive: Drive, source_class: Any, service: Any
+    ) -> None:
         async def scenario(client: Any) -> None:
             await client.shutdown()
             assert await client.read() == b"1\n2\n"
 
         drive(service.export("e", source_class([1, 2]), "ndjson"), scenario)
 
-    def test_a_client_that_leaves(self, drive: Drive, source_class: Any, service: Any) -> None:
+    def test_a_client_that_leaves_closes_the_source(
+        self, drive: Drive, source_class: Any, service: Any
+    ) -> None:
         source = source_class(repeat("event"))
 
         async def scenario(client: Any) -> None:
@@ -284,7 +296,7 @@ class TestEverywhere:
         drive(service.sse("s", source), scenario)
         assert source.closes == 1
 
-    def test_a_source_that_is_not_closed(
+    def test_a_source_that_is_not_closed_is_an_error_that_says_so(
         self, drive: Drive, source_class: Any, service: Any
     ) -> None:
         release = threading.Event()
@@ -325,13 +337,13 @@ async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
     ids=["wsgi", "asgi", "asgi-function"],
 )
 class TestApps:
-    def test_the_request_reaches_them(self, drive: Drive, app: Any) -> None:
+    def test_path_and_query_of_the_request_reach_the_app(self, drive: Drive, app: Any) -> None:
         async def scenario(client: Any) -> None:
             assert await client.event() == Event("/à la/carte?q=1&r=%20 testserver None")
 
         drive(app, scenario, "/%C3%A0%20la/carte?q=1&r=%20")
 
-    def test_its_headers_do(self, drive: Drive, app: Any) -> None:
+    def test_headers_of_the_request_reach_the_app(self, drive: Drive, app: Any) -> None:
         async def scenario(client: Any) -> None:
             assert await client.event() == Event("/? shop.test 7")
 
@@ -366,7 +378,7 @@ class TestOtherResponses:
 
         drive(app, scenario)
 
-    def test_an_empty_one(self, drive: Drive) -> None:
+    def test_the_errors_of_an_empty_response_say_that_nothing_arrived(self, drive: Drive) -> None:
         async def scenario(client: Any) -> None:
             assert "200 text/plain, of which nothing has arrived" in await missed(
                 client.row(), AssertionError
@@ -377,7 +389,7 @@ class TestOtherResponses:
 
         drive(StreamingService.download([], filename="f.txt"), scenario)
 
-    def test_an_error_shows_the_end_of_a_long_one(self, drive: Drive) -> None:
+    def test_an_error_shows_the_end_of_a_long_response(self, drive: Drive) -> None:
         async def scenario(client: Any) -> None:
             await client.read()
             message = await missed(client.chunk(), AssertionError)
@@ -385,7 +397,7 @@ class TestOtherResponses:
 
         drive(StreamingService.download([b"x" * 1000, b"y"], filename="f"), scenario)
 
-    def test_one_that_is_compressed_is_read_as_it_is(self, drive: Drive) -> None:
+    def test_a_compressed_response_is_read_as_it_is(self, drive: Drive) -> None:
         def app(environ: Any, start_response: Any) -> Any:
             assert environ["HTTP_ACCEPT_ENCODING"] == "gzip"
             start_response("200 OK", [("Content-Type", "text/csv"), ("Content-Encoding", "gzip")])
@@ -399,7 +411,7 @@ class TestOtherResponses:
 
         drive(app, scenario, **{"Accept-Encoding": "gzip"})
 
-    def test_a_written_one(self, drive: Drive) -> None:
+    def test_what_an_app_writes_is_read(self, drive: Drive) -> None:
         def app(environ: Any, start_response: Any) -> Any:
             write = start_response("200 OK", [])
             write(b"written, ")
@@ -416,7 +428,7 @@ class TestBrokenApps:
         raise AssertionError("there is no response")
 
     @CLIENTS
-    def test_one_that_does_not_respond(self, drive: Drive) -> None:
+    def test_an_app_that_does_not_respond_is_an_error(self, drive: Drive) -> None:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             pass
 
@@ -424,12 +436,14 @@ class TestBrokenApps:
             drive(app, self.nothing)
 
     @CLIENTS
-    def test_one_that_has_no_head(self, drive: Drive) -> None:
+    def test_an_app_that_has_no_head_is_an_error(self, drive: Drive) -> None:
         with pytest.raises(AssertionError, match="the app returned without a response"):
             drive(lambda environ, start_response: [], self.nothing)
 
     @CLIENTS
-    def test_one_that_takes_too_long(self, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_app_that_takes_too_long_is_an_error(
+        self, drive: Drive, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("streamkit.testing.client.TIMEOUT", 0.01)
         release = threading.Event()
 
@@ -440,7 +454,7 @@ class TestBrokenApps:
             drive(app, self.nothing)
 
     @CLIENTS
-    def test_one_that_goes_on_without_its_client(
+    def test_an_app_that_goes_on_without_its_client_is_an_error(
         self, drive: Drive, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("streamkit.testing.server.GRACE", 0.01)
@@ -457,7 +471,7 @@ class TestBrokenApps:
             drive(app, scenario)
 
     @CLIENTS
-    def test_one_that_fails_when_its_response_has_ended(self, drive: Drive) -> None:
+    def test_the_error_of_an_app_whose_response_has_ended_is_raised(self, drive: Drive) -> None:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"a"})
@@ -470,7 +484,7 @@ class TestBrokenApps:
             drive(app, scenario)
 
     @CLIENTS
-    def test_one_that_does_not_catch_what_send_raises(self, drive: Drive) -> None:
+    def test_an_app_need_not_catch_what_send_raises(self, drive: Drive) -> None:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             while True:
@@ -514,7 +528,7 @@ def test_an_async_test_and_its_async_source_share_a_loop() -> None:
 
 @pytest.mark.parametrize("target", [None, "ticks", [b"chunk"], 7])
 @pytest.mark.parametrize("make", [connect, aconnect])
-def test_what_is_no_app_and_no_response(make: Any, target: Any) -> None:
+def test_what_is_no_app_and_no_response_is_refused(make: Any, target: Any) -> None:
     expected = f"to a WSGI or ASGI app, or to a response, not to {type(target).__name__}"
     with pytest.raises(TypeError, match=expected):
         make(target)

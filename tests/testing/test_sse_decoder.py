@@ -40,7 +40,7 @@ STREAMS = {
 
 
 @pytest.mark.parametrize(("stream", "events"), STREAMS.values(), ids=STREAMS)
-def test_whole_and_byte_by_byte(stream: bytes, events: list[Event]) -> None:
+def test_a_stream_is_decoded_whole_and_byte_by_byte(stream: bytes, events: list[Event]) -> None:
     assert SSEDecoder().feed(stream) == events
     decoder = SSEDecoder()
     assert [event for byte in stream for event in decoder.feed(bytes([byte]))] == events
@@ -70,7 +70,7 @@ def test_retry_is_digits_only(stream: bytes, retry: int | None) -> None:
     assert decoder.retry == retry
 
 
-def test_comments() -> None:
+def test_comments_are_kept() -> None:
     decoder = SSEDecoder()
     assert decoder.feed(b": heartbeat\n\n:dropped 3\n:\ndata: a\n\n") == [Event("a")]
     assert decoder.comments == ["heartbeat", "dropped 3", ""]

@@ -17,7 +17,7 @@ class TestSockets:
         environ = {"REQUEST_METHOD": "GET", name: connection}
         wsgi.open_chunks(StreamingService.export("e", [1], "ndjson"), environ).close()
 
-    def test_it_has_two_minutes(self, name: str) -> None:
+    def test_a_client_has_two_minutes_to_take_something(self, name: str) -> None:
         with (
             socket.create_server(("127.0.0.1", 0)) as server,
             socket.create_connection(server.getsockname()),

@@ -50,7 +50,9 @@ class TestAllKinds:
         "check", [webtest.lint.middleware, validator], ids=["webtest", "wsgiref"]
     )
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
-    def test_it_passes_the_checkers(self, kind: str, source: Any, method: str, check: Any) -> None:
+    def test_a_response_passes_the_checkers(
+        self, kind: str, source: Any, method: str, check: Any
+    ) -> None:
         make, body = RESPONSES[kind]
         opened = source(elements(kind))
         started: list[Any] = []
@@ -64,7 +66,7 @@ class TestAllKinds:
         assert opened.closes == 1
         assert opened.given == (2 if method == "GET" else 0)
 
-    def test_webtest_reads_it(self, kind: str, source: Any) -> None:
+    def test_webtest_reads_a_response(self, kind: str, source: Any) -> None:
         make, body = RESPONSES[kind]
         app = webtest.TestApp(lambda environ, start: make(source(elements(kind)))(environ, start))
         response = app.get("/")
@@ -93,7 +95,7 @@ def test_the_head_of_a_live_stream_does_not_wait_for_an_event() -> None:
     chunks.close()
 
 
-def test_headers_and_status_can_be_changed() -> None:
+def test_headers_and_status_of_a_response_can_be_changed() -> None:
     response = StreamingService.export("e", [1], "json")
     response.headers["Cache-Control"] = "no-store"
     response.status = 202
@@ -112,7 +114,7 @@ class TestMiddleware:
 
         return StreamingService.sse("s", source())(environ, start_response)
 
-    def test_it_sets_the_context_for_the_source_and_the_metrics(
+    def test_the_middleware_sets_the_context_for_the_source_and_the_metrics(
         self, registry: CollectorRegistry
     ) -> None:
         middleware = StreamkitMiddleware(self.app, tenant=lambda environ: environ["HTTP_X_SHOP"])

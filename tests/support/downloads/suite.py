@@ -102,13 +102,13 @@ class Suite(ABC):
         return self.ask(view, method, Headers(headers), sends_files=sends_files)
 
     @pytest.mark.parametrize("case", TABLE, ids=str)
-    def test_the_table(self, case: Case, tmp_path: Path) -> None:
+    def test_every_request_of_the_table_has_its_answer(self, case: Case, tmp_path: Path) -> None:
         for form in REOPENABLE:
             answer = self._ask(form, tmp_path, "GET", case.headers)
             self._check(answer, case.outcome, form)
 
     @pytest.mark.parametrize("case", TABLE, ids=str)
-    def test_what_can_be_read_once_has_no_ranges(self, case: Case, tmp_path: Path) -> None:
+    def test_a_source_that_can_be_read_once_has_no_ranges(self, case: Case, tmp_path: Path) -> None:
         for form in ONCE:
             answer = self._ask(form, tmp_path, "GET", case.headers)
             self._check(answer, without_ranges(case), form)
@@ -134,19 +134,17 @@ class Suite(ABC):
             assert answer.body == b"".join(content(each)[1] for each in outcome.ranges), form
 
     @pytest.mark.parametrize("value", ["bytes=0-9", "bytes=9999-"])
-    def test_what_is_no_get_has_neither_ranges_nor_conditions(
-        self, value: str, tmp_path: Path
-    ) -> None:
+    def test_a_post_has_neither_ranges_nor_conditions(self, value: str, tmp_path: Path) -> None:
         headers = {"Range": value, "If-None-Match": ETAG, "If-Modified-Since": "now"}
         answer = self._ask(REOPENABLE[0], tmp_path, "POST", headers)
         self._check(answer, WHOLE, REOPENABLE[0])
 
-    def test_conditions_on_more_than_one_line(self, tmp_path: Path) -> None:
+    def test_conditions_on_more_than_one_line_count(self, tmp_path: Path) -> None:
         request = Headers([("If-None-Match", '"v0"'), ("If-None-Match", ETAG)])
         answer = self._ask(REOPENABLE[0], tmp_path, "GET", request)
         assert answer.status == 304
 
-    def test_only_what_is_wanted_is_opened_and_all_of_it_closed(self) -> None:
+    def test_only_the_ranges_asked_for_are_opened_and_all_of_them_closed(self) -> None:
         function = Function()
         form = Form("callable", lambda _: function, SIZE)
         self._ask(form, Path(), "GET", {"Range": "bytes=3000-3009,5-14"})
@@ -167,7 +165,7 @@ class Suite(ABC):
             answer = self._ask(form, tmp_path, "HEAD", {}, sends_files=True)
             assert (answer.sent_by_server, answer.body) == (False, b""), form
 
-    def test_an_empty_file(self, tmp_path: Path) -> None:
+    def test_an_empty_file_is_sent_whole(self, tmp_path: Path) -> None:
         empty = tmp_path / "empty"
         empty.touch()
         for source in (empty, b"", Function()):

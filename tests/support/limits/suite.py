@@ -62,7 +62,7 @@ class Suite(ABC):
         return client
 
     @SOURCES
-    def test_one_more_than_are_let_in_is_told_to_come_back(
+    def test_a_stream_more_than_are_let_in_is_told_to_come_back(
         self, source_class: Any, registry: CollectorRegistry, clients: ExitStack
     ) -> None:
         release = threading.Event()
@@ -80,7 +80,7 @@ class Suite(ABC):
             assert value(registry, "stream_closed_total") == 0
             release.set()
 
-    def test_one_that_leaves_makes_room(self, clients: ExitStack) -> None:
+    def test_a_client_that_leaves_makes_room(self, clients: ExitStack) -> None:
         with self.serve(
             lambda s: s.sse("s", AsyncSource(["event", forever])), max_streams=1
         ) as app:
@@ -90,13 +90,13 @@ class Suite(ABC):
                 client.disconnect()
                 client.assert_source_closed()
 
-    def test_so_does_one_that_ends(self) -> None:
+    def test_a_stream_that_ends_makes_room(self) -> None:
         with self.serve(lambda s: s.export("e", [1, 2], "ndjson"), max_streams=1) as app:
             for _ in range(3):
                 answer = self.ask(app)
                 assert (answer.status, answer.body) == (200, b"1\n2\n")
 
-    def test_so_does_one_that_is_not_sent(self) -> None:
+    def test_a_stream_that_is_not_sent_makes_room(self) -> None:
         """As there is nothing to send."""
 
         def view(service: Any) -> Any:
@@ -106,7 +106,7 @@ class Suite(ABC):
             for _ in range(3):
                 assert self.ask(app).status == 204
 
-    def test_what_has_no_body_needs_no_room(self, clients: ExitStack) -> None:
+    def test_a_response_without_a_body_needs_no_room(self, clients: ExitStack) -> None:
         views = iter([lambda s: s.sse("s", AsyncSource(["event", forever])), *[tagged] * 3])
         with self.serve(lambda s: next(views)(s), max_streams=1) as app:
             self.connected(clients, app)
@@ -117,7 +117,7 @@ class Suite(ABC):
             assert "ETag" not in answer.headers
             assert "Accept-Ranges" not in answer.headers
 
-    def test_one_that_something_was_put_around_counts(self, clients: ExitStack) -> None:
+    def test_a_stream_that_something_was_put_around_counts(self, clients: ExitStack) -> None:
         def view(service: Any) -> Any:
             return self.wrap(service.sse("s", AsyncSource(["event", forever])))
 
@@ -127,7 +127,9 @@ class Suite(ABC):
             client.disconnect()
             client.assert_source_closed()
 
-    def test_its_head_alone_says_as_little_of_the_length(self) -> None:
+    def test_head_of_a_stream_that_something_was_put_around_says_nothing_of_the_length(
+        self,
+    ) -> None:
         source = SyncSource([1])
         with self.serve(lambda s: self.wrap(s.export("e", source, "ndjson"))) as app:
             answer = self.ask(app, "HEAD")
@@ -136,13 +138,13 @@ class Suite(ABC):
             assert source.closed.wait(WAIT)
             assert (source.given, source.closes) == (0, 1)
 
-    def test_without_a_limit_all_are_let_in(self, clients: ExitStack) -> None:
+    def test_without_a_limit_all_streams_are_let_in(self, clients: ExitStack) -> None:
         with self.serve(lambda s: s.sse("s", AsyncSource(["event", forever]))) as app:
             for _ in range(20):
                 self.connected(clients, app)
 
     @pytest.mark.usefixtures("_shut_down")
-    def test_none_is_let_in_once_the_process_is_shut_down(
+    def test_no_stream_is_let_in_once_the_process_is_shut_down(
         self, registry: CollectorRegistry
     ) -> None:
         source = SyncSource([1])
@@ -155,7 +157,7 @@ class Suite(ABC):
             assert self.ask(app, "HEAD").status == 200
 
     @SOURCES
-    def test_a_source_that_has_nothing_more(
+    def test_a_source_that_has_nothing_more_is_a_204(
         self, source_class: Any, registry: CollectorRegistry
     ) -> None:
         source = source_class([NothingMore()])
@@ -169,7 +171,9 @@ class Suite(ABC):
         wait_until(lambda: value(registry, "stream_closed_total", outcome="completed") == 1)
 
     @SOURCES
-    def test_a_source_that_has_nothing_more_after_an_event(self, source_class: Any) -> None:
+    def test_a_source_that_has_nothing_more_after_an_event_ends_the_stream(
+        self, source_class: Any
+    ) -> None:
         source = source_class(["one", NothingMore()])
         with self.serve(lambda s: s.sse("s", source)) as app:
             answer = self.ask(app)
@@ -187,7 +191,7 @@ class Suite(ABC):
             ("", "42", "42"),
         ],
     )
-    def test_the_last_event_that_a_client_saw(
+    def test_the_last_event_that_a_client_saw_is_in_the_context(
         self, query: str, header: str | None, expected: str
     ) -> None:
         def feed() -> Iterator[str]:
@@ -245,7 +249,7 @@ class AsyncSuite(Suite):
         assert source.closes == 1
         wait_until(lambda: value(registry, "stream_closed_total", outcome="disconnected") == 1)
 
-    def test_also_when_its_stream_is_to_end(
+    def test_a_client_that_takes_nothing_is_given_up_when_its_stream_is_to_end(
         self, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As the process is shut down: sooner then."""

@@ -1,8 +1,9 @@
 """How many streams may be open at a time."""
 
 from contextvars import ContextVar
+from typing import Final
 
-__all__ = ["Admission", "admission"]
+__all__ = ["Admission", "Limits", "limits"]
 
 
 class Admission:
@@ -32,5 +33,33 @@ class Admission:
         self._places.append(None)
 
 
-admission: ContextVar[Admission | None] = ContextVar("streamkit.admission", default=None)
-"""Of the middleware that the request came through; None lets all streams in."""
+class Limits:
+    """The admissions of all middlewares that a request came through, the outermost first."""
+
+    def __init__(self, *admissions: Admission) -> None:
+        self._admissions = admissions
+
+    def within(self, admission: Admission | None) -> "Limits":
+        """These, and one more, which counts once though a request passes it twice."""
+        if admission is None or admission in self._admissions:
+            return self
+        return Limits(*self._admissions, admission)
+
+    def enter(self) -> bool:
+        """Let another stream in if all of them have room: then ``leave`` is to follow."""
+        for entered, admission in enumerate(self._admissions):
+            if not admission.enter():
+                for other in self._admissions[:entered]:
+                    other.leave()
+                return False
+        return True
+
+    def leave(self) -> None:
+        for admission in self._admissions:
+            admission.leave()
+
+
+_NO_LIMITS: Final = Limits()
+
+limits: ContextVar[Limits] = ContextVar("streamkit.limits", default=_NO_LIMITS)
+"""Of the middlewares around; without one, all streams are let in."""

@@ -24,7 +24,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 __all__ = ["MetricsService", "Outcome", "StreamMetrics", "expose", "stream_metrics", "use"]
 
-Outcome = Literal["completed", "disconnected", "drained", "failed"]
+Outcome = Literal["completed", "disconnected", "retired", "failed"]
+"""How a stream ended: with its source; as its client left; as it was old, or its process ended; by
+an error."""
 
 LABELS: Final = ("kind", "stream", "tenant")
 

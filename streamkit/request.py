@@ -1,10 +1,10 @@
-"""What a source may know of the request that it streams for.
+"""The request that is answered: what a source may know of it, and what an adapter tells of it.
 
-An adapter's middleware sets it. Elsewhere, in a job or a shell, there is no request, and it is
-empty.
+An adapter's middleware sets the context. Elsewhere, in a job or a shell, there is no request, and
+it is empty.
 """
 
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ from urllib.parse import parse_qsl
 
 from werkzeug.datastructures import Headers
 
-from streamkit.admission import Admission, admission
+from streamkit.admission import Admission, limits
 
-__all__ = ["RequestContext", "context", "request_context", "tenant_name"]
+__all__ = ["Request", "RequestContext", "context", "request_context", "tenant_name"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,29 @@ class RequestContext:
     headers: Headers = field(default_factory=Headers)
     last_event_id: str | None = None
     tenant: str = "system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What an adapter tells of the request that a response is to answer, and of its server.
+
+    ``method`` and ``headers`` are what the answer is fitted to. ``headers`` are as servers hand
+    them over: bytes decoded as latin-1.
+    """
+
+    method: str
+    headers: Headers
+    sends_files: bool = False
+    """Whether the server can send an open file by itself (``wsgi.file_wrapper``)."""
+    sends_paths: bool = False
+    """Whether it can send the file at a path (the ASGI extension ``http.response.pathsend``)."""
+    watch: Callable[[], Callable[[], bool] | None] | None = None
+    """For a consumer on a thread. Called when the stream is opened; returns what looks, while the
+    source is silent, whether the client has left, and may raise to break the response off."""
+    departure: Callable[[], Awaitable[object]] | None = None
+    """For a consumer on a loop: waits until the client has left."""
+    inline: bool = False
+    """Whether a sync source is to stay on the thread of its consumer, as if it were marked so."""
 
 
 _NO_REQUEST: Final = RequestContext()
@@ -48,7 +71,7 @@ def request_context(
     absent, from the ``lastEventId`` of the ``query`` string, which clients send that cannot set
     headers; it is None if neither is there. ``tenant`` is what the application's callable returned:
     a str, or None or "" for ``"system"``; TypeError if it is anything else. ``streams`` lets the
-    streams of the request in, or not.
+    streams of the request in, or not, beside the limits of the blocks around this one.
     """
     token = context.set(
         RequestContext(
@@ -58,11 +81,11 @@ def request_context(
             tenant=tenant_name(tenant),
         )
     )
-    entrance = admission.set(streams)
+    entrance = limits.set(limits.get().within(streams))
     try:
         yield
     finally:
-        admission.reset(entrance)
+        limits.reset(entrance)
         context.reset(token)
 
 

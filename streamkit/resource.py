@@ -31,8 +31,8 @@ class Resource(ABC):
     last_modified: datetime | None = None
     is_async: bool = False
     """Whether ``read`` returns an async iterable."""
-    is_quick: bool = False
-    """Whether reading and closing it waits for nobody, and takes no thread."""
+    never_waits: bool = False
+    """Whether no step of reading and closing it waits for anything, so that it takes no thread."""
 
     @property
     def etag(self) -> str | None:
@@ -50,7 +50,7 @@ class Resource(ABC):
 class MemoryResource(Resource):
     """Bytes, and what to close after them."""
 
-    is_quick = True
+    never_waits = True
 
     def __init__(
         self, data: bytes | bytearray | memoryview, close: Callable[[], object] = lambda: None
@@ -75,7 +75,7 @@ class MemoryResource(Resource):
 class FileResource(Resource):
     """An open regular file, from where it stands to its end."""
 
-    is_quick = True
+    never_waits = True
 
     def __init__(self, file: Any, path: str | None = None) -> None:
         """``path`` is what was opened, if a path was given."""

@@ -1,172 +1,136 @@
-"""The framework-neutral response: status, headers, and a body that is opened once."""
+"""The framework-neutral response: a plan, and headers, until a request is there to be answered."""
 
-from collections.abc import AsyncIterable, Iterable
+import asyncio
+from collections.abc import AsyncIterable, Callable, Iterable
 from contextvars import Context
 from dataclasses import replace
+from functools import partial
 from random import randint
-from typing import Final
+from types import TracebackType
+from typing import Any, Final, Generic, Self, TypeVar
 
 from werkzeug.datastructures import Headers
 
 from streamkit import signals
-from streamkit.admission import admission
+from streamkit.admission import limits
 from streamkit.encoders import OctetsEncoder
 from streamkit.http.headers import ResponseHeaders
-from streamkit.http.negotiation import Representation, without_body
+from streamkit.http.negotiation import Answer, Negotiator, describe_nothing, without_body
 from streamkit.kind import DOWNLOAD
 from streamkit.metrics import StreamMetrics
-from streamkit.resource import FileResource
-from streamkit.stream.chunks import AsyncChunks, Chunks
-from streamkit.stream.pipeline import Callback, Pipeline
+from streamkit.plan import Plan
+from streamkit.request import Request
+from streamkit.source import Source
+from streamkit.stream.chunks import AsyncChunks, Chunks, Departure
+from streamkit.stream.lost import look_for_lost, lose
+from streamkit.stream.once import Once
+from streamkit.stream.pipeline import AsyncWait, Pipeline, Wait, follower, on_loop, on_thread
 from streamkit.stream.record import Record
-from streamkit.stream.server_file import ServerFile
+from streamkit.stream.server_file import FileStream, ServerFile
+from streamkit.stream.setting import Callback, Setting
+from streamkit.stream.unread import Unread
+from streamkit.stream.wake import running_loop
 
-__all__ = ["StreamResponse"]
+__all__ = ["Reply", "StreamResponse"]
 
 BODILESS: Final = frozenset({204, 304, 412, 416})
+"""What is sent without a body: by RFC 9110, sections 15.3.5 and 15.4.5, the first two; of the
+others there is nothing to say."""
 
 RETRY_AFTER: Final = (1, 10)
 """Seconds between which clients are to come back that were not let in."""
+
+B = TypeVar("B", covariant=True)
+C = TypeVar("C")
+S = TypeVar("S", "Pipeline[Wait]", "Pipeline[AsyncWait]", FileStream)
+
+
+class Reply(Generic[B]):
+    """What one request is answered with: the ``status``, and the ``body`` or None for none.
+
+    The headers are those that ``begin`` was given. As a context manager around what sends the head
+    it closes the stream if that raises.
+    """
+
+    __slots__ = ("_response", "body", "status")
+
+    def __init__(self, response: "StreamResponse", status: int, body: B) -> None:
+        self._response = response
+        self.status = status
+        self.body = body
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._response.close()
 
 
 class StreamResponse:
     """What an adapter turns into a response of its framework.
 
-    Iterate it once: with ``for`` on a thread, with ``async for`` on an event loop. The source
-    starts when the first chunk is asked for.
+    An adapter answers with it by ``begin`` on a thread, or ``abegin`` on an event loop. Tests and
+    jobs iterate it: with ``for`` on a thread, with ``async for`` on an event loop. Either is done
+    once. The source starts when the first chunk is asked for.
     """
 
     status: int
     headers: Headers
-    pipeline: Pipeline
-    """What it streams through, for ``streamkit.testing``."""
-    is_bodiless: bool = False
-    """Whether only the head is to be sent, as ``negotiate`` found out."""
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        plan: Plan,
         headers: Headers,
+        negotiator: Negotiator,
+        record: Record,
         status: int = 200,
-        representation: Representation | None = None,
     ) -> None:
         self.status = status
         self.headers = headers
-        self.pipeline = pipeline
-        self._representation = representation or Representation()
-        self._admission = admission.get()
-        # Once opened, it goes with its chunks.
-        pipeline.abandon_with(self)
+        self._plan = plan
+        self._negotiator = negotiator
+        self._setting = Setting(record)
+        self._limits = limits.get()
+        self._opens = Once()
+        self._stream: Pipeline[Any] | FileStream | None = None
+        self._is_closed = False
+        look_for_lost()
+
+    def __del__(self) -> None:
+        # Once it is opened, it is lost with its chunks.
+        if self._opens():
+            lose(partial(self._close_unread, running_loop()))
 
     @property
     def live(self) -> bool:
         """Whether it is for as long as its client is there, and not a whole that has an end."""
-        return self.pipeline.kind.live
+        return self._plan.kind.live
 
     @property
-    def is_quick(self) -> bool:
-        """Whether its source waits for nobody, and runs no code but the kit's: a file, or bytes."""
-        return self.pipeline.is_quick
-
-    @property
-    def is_async(self) -> bool:
-        """Whether the source can only be read asynchronously; it is streamed everywhere."""
-        return self.pipeline.is_async
-
-    def negotiate(
-        self, method: str, request: Headers, status: int, headers: ResponseHeaders
-    ) -> int:
-        """Before it is opened, fit it to the request that it is to answer.
-
-        ``method`` and ``request`` are the request's method and headers, ``status`` and ``headers``
-        those that the native response has by now. Changes ``headers``; returns the status.
-        """
-        status = self._representation.select(method, request, status, headers, self.pipeline)
-        self.is_bodiless = method == "HEAD" or status in BODILESS
-        if status in (412, 416):
-            _describe_nothing(headers)
-        return self._admit(status, headers)
-
-    def admit(self, method: str, status: int, headers: ResponseHeaders) -> int:
-        """In place of ``negotiate`` if something was put around the body: it is sent as it is."""
-        self.is_bodiless = method == "HEAD"
-        # They would be of what was there before.
-        del headers["Accept-Ranges"]
-        return self._admit(status, headers)
-
-    def decline(self, headers: ResponseHeaders) -> int:
-        """The source raised ``NothingMore``: change ``headers``, and return the status."""
-        self.is_bodiless = True
-        without_body(headers)
-        return 204
-
-    def _admit(self, status: int, headers: ResponseHeaders) -> int:
-        if not self.is_bodiless and not self._enters():
-            status = self._reject(headers)
-        if self.is_bodiless:
-            self.close()
-        return status
-
-    def _enters(self) -> bool:
-        """Whether another stream may begin."""
-        if signals.is_shut_down():
-            return False
-        admission = self._admission
-        if admission is None:
-            return True
-        if not admission.enter():
-            return False
-        self.pipeline.call_on_close(lambda _: admission.leave())
-        return True
-
-    def _reject(self, headers: ResponseHeaders) -> int:
-        self.pipeline.reject()
-        self.is_bodiless = True
-        without_body(headers)
-        for name in ("Accept-Ranges", "ETag", "Last-Modified"):
-            del headers[name]
-        headers["Retry-After"] = str(randint(*RETRY_AFTER))
-        _describe_nothing(headers)
-        return 503
-
-    @property
-    def file(self) -> FileResource | None:
-        """The file that the body is the whole of, if it is and a request was negotiated."""
-        file = self._representation.file
-        return file if file is not None and file.is_whole else None
-
-    def server_file(self) -> ServerFile:
-        """Instead of chunks, ``file`` for the server to send by itself.
-
-        Raises RuntimeError if there is none, or if the body was opened before.
-        """
-        if self.file is None:
-            raise RuntimeError("this body is not the whole of a file")
-        return ServerFile(self.file, self.pipeline)
-
-    def around(self, content: Iterable[bytes] | AsyncIterable[bytes]) -> "StreamResponse":
-        """A response with the same head around ``content``, which a middleware made of this one.
-
-        It lets sync content be streamed on a loop, and async content on a thread.
-        """
-        kind = replace(DOWNLOAD, live=self.live)
-        record = Record(kind, "middleware", "system", StreamMetrics())
-        pipeline = Pipeline(kind, content, OctetsEncoder(), record)
-        return StreamResponse(pipeline, self.headers, self.status)
+    def never_waits(self) -> bool:
+        """Whether no step of its source waits, nor runs code but the kit's: a file, or bytes."""
+        return Source(self._plan.source).never_waits
 
     @property
     def context(self) -> Context:
         """The copy of the caller's context that all of the source runs in."""
-        return self.pipeline.context
+        return self._setting.context
 
     @property
     def encoder_context(self) -> Context:
         """The other copy, that ``serialize`` runs in."""
-        return self.pipeline.encoder_context
+        return self._setting.encoder_context
 
-    def make_inline(self) -> None:
-        """Before it is opened, keep its sync source on the thread of its consumer."""
-        self.pipeline.make_inline()
+    @property
+    def pipeline(self) -> Pipeline[Any] | None:
+        """What it streams through once it is opened, for ``streamkit.testing``."""
+        return self._stream if isinstance(self._stream, Pipeline) else None
 
     def call_on_close(self, callback: Callback) -> None:
         """Call ``callback`` once, when the stream is over and its source closed.
@@ -174,22 +138,183 @@ class StreamResponse:
         It is passed the exception that ended the stream, or None, and runs in ``context``, on the
         thread or task of whichever side left last.
         """
-        self.pipeline.call_on_close(callback)
+        self._setting.call_on_close(callback)
+
+    def begin(
+        self, request: Request, status: int, headers: ResponseHeaders
+    ) -> "Reply[Chunks | ServerFile | None]":
+        """Answer ``request`` on this thread, up to the first chunk.
+
+        ``status`` and ``headers`` are those that the native response has by now; ``headers`` are
+        changed to those of the answer. The body of the reply is what the server iterates and
+        closes: ``Chunks``, or a ``ServerFile`` if the server sends files and this is one. There is
+        none where only a head is to be sent: to HEAD, for 204, 304, 412 and 416, and for 503 where
+        there is no room for another stream or the process ends.
+
+        Raises what the source or the encoder raises before the first chunk, and RuntimeError the
+        second time. Whatever it raises, the stream is closed.
+        """
+        try:
+            answer, file = self._answer(request, status, headers)
+            if answer.plan is None or file is not None:
+                return Reply(self, answer.status, file)
+            chunks = self._chunks(answer.plan, request.watch, inline=request.inline)
+            if chunks.prefetch():
+                return Reply(self, answer.status, chunks)
+            return self._nothing_more(headers)
+        except BaseException:
+            self.close()
+            raise
+
+    async def abegin(
+        self, request: Request, status: int, headers: ResponseHeaders
+    ) -> "Reply[AsyncChunks | ServerFile | None]":
+        """``begin`` on the running loop: the body is ``AsyncChunks``.
+
+        Or a ``ServerFile``, for a server that sends files by their path.
+        """
+        try:
+            answer, file = self._answer(request, status, headers)
+            if answer.plan is None or file is not None:
+                return Reply(self, answer.status, file)
+            chunks = self._async_chunks(answer.plan, request.departure)
+            try:
+                if await chunks.prefetch():
+                    return Reply(self, answer.status, chunks)
+            except BaseException:
+                await chunks.aclose()
+                raise
+            await chunks.aclose()
+            return self._nothing_more(headers)
+        except BaseException:
+            self.close()
+            raise
+
+    def begin_around(
+        self, content: C, request: Request, status: int, headers: ResponseHeaders
+    ) -> "Reply[C | None]":
+        """In place of ``begin`` if ``content`` was put around the body of this response.
+
+        Or instead of it. It is sent as it is, if there is room, and opens this response when it is
+        iterated.
+        """
+        # It would be of what was there before.
+        del headers["Accept-Ranges"]
+        try:
+            answer = Answer(status, None if request.method == "HEAD" else self._plan)
+            answer = self._admitted(answer, headers)
+        except BaseException:
+            self.close()
+            raise
+        return Reply(self, answer.status, None if answer.plan is None else content)
+
+    def around(self, content: Iterable[bytes] | AsyncIterable[bytes]) -> "StreamResponse":
+        """A response around ``content``, which a middleware made of this one.
+
+        It lets sync content be streamed on a loop, and async content on a thread.
+        """
+        kind = replace(DOWNLOAD, live=self.live)
+        plan = Plan(kind, content, OctetsEncoder())
+        record = Record(kind, "middleware", "system", StreamMetrics())
+        return StreamResponse(plan, self.headers, Negotiator(), record, self.status)
 
     def __iter__(self) -> Chunks:
         """The chunks, for this thread. Raises RuntimeError the second time."""
-        return Chunks(self.pipeline)
+        return self.chunks()
+
+    def chunks(self, *, inline: bool = False) -> Chunks:
+        """The same; with ``inline`` a sync source stays on this thread."""
+        return self._chunks(self._plan, inline=inline)
 
     def __aiter__(self) -> AsyncChunks:
         """The chunks, for the running loop. Raises RuntimeError the second time."""
-        return AsyncChunks(self.pipeline)
+        return self._async_chunks(self._plan)
 
     def close(self) -> None:
         """The response is not wanted, or no longer: close its source. Idempotent."""
-        self.pipeline.abandon()
+        self._is_closed = True
+        if self._opens():
+            self._close_unread()
+        elif self._stream is not None:
+            self._stream.abandon()
 
+    def _answer(
+        self, request: Request, status: int, headers: ResponseHeaders
+    ) -> tuple[Answer, ServerFile | None]:
+        """What is to be sent, if there is room for it, and the file that a server sends by itself.
 
-def _describe_nothing(headers: ResponseHeaders) -> None:
-    # Checkers of PEP 3333 ask for a type even so.
-    headers["Content-Type"] = "text/plain; charset=utf-8"
-    headers["Content-Length"] = "0"
+        If there is no body, the stream is closed.
+        """
+        method = request.method
+        answer = self._negotiator.negotiate(self._plan, method, request.headers, status, headers)
+        if answer.status in (412, 416):
+            describe_nothing(headers)
+        if method == "HEAD" or answer.status in BODILESS:
+            answer = Answer(answer.status, None)
+        answer = self._admitted(answer, headers)
+        file = answer.file
+        if file is None or not (request.sends_files or (request.sends_paths and file.path)):
+            return answer, None
+        return answer, ServerFile(self._open(lambda: FileStream(file, self._setting)))
+
+    def _admitted(self, answer: Answer, headers: ResponseHeaders) -> Answer:
+        if answer.plan is not None and not self._enter():
+            answer = Answer(self._reject(headers), None)
+        if answer.plan is None:
+            self.close()
+        return answer
+
+    def _enter(self) -> bool:
+        """Whether another stream may begin."""
+        # Not to be found through this response, which could then not be collected by itself.
+        limits = self._limits
+        if signals.is_shut_down() or not limits.enter():
+            return False
+        self.call_on_close(lambda _: limits.leave())
+        return True
+
+    def _reject(self, headers: ResponseHeaders) -> int:
+        self._setting.record.reject()
+        without_body(headers)
+        for name in ("Accept-Ranges", "ETag", "Last-Modified"):
+            del headers[name]
+        headers["Retry-After"] = str(randint(*RETRY_AFTER))
+        describe_nothing(headers)
+        return 503
+
+    def _nothing_more(self, headers: ResponseHeaders) -> "Reply[None]":
+        without_body(headers)
+        return Reply(self, 204, None)
+
+    def _chunks(
+        self,
+        plan: Plan,
+        watch: Callable[[], Callable[[], bool] | None] | None = None,
+        *,
+        inline: bool = False,
+    ) -> Chunks:
+        pipeline = self._open(lambda: on_thread(plan, self._setting, inline=inline))
+        return Chunks(pipeline, watch and watch())
+
+    def _async_chunks(self, plan: Plan, departure: Departure | None = None) -> AsyncChunks:
+        loop = asyncio.get_running_loop()
+        pipeline = self._open(lambda: on_loop(plan, self._setting, loop))
+        return AsyncChunks(pipeline, departure)
+
+    def _open(self, open: Callable[[], S]) -> S:
+        if not self._opens():
+            raise RuntimeError("a streaming response can be iterated only once")
+        try:
+            stream = self._stream = open()
+        except BaseException:
+            self._close_unread()
+            raise
+        if self._is_closed:
+            # By another thread, which came before there was a stream to abandon.
+            stream.abandon()
+        return stream
+
+    def _close_unread(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        unread = Unread(Source(self._plan.source), self._setting)
+        follower.get()(unread)
+        unread.close(loop)

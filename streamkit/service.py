@@ -21,7 +21,6 @@ from streamkit.arguments import (
 )
 from streamkit.encoders import (
     CsvEncoder,
-    Encoder,
     JsonEncoder,
     NdjsonEncoder,
     OctetsEncoder,
@@ -29,17 +28,17 @@ from streamkit.encoders import (
 )
 from streamkit.errors import SizeMismatch
 from streamkit.event import ServerSentEvent
-from streamkit.http.coded import Export
+from streamkit.http.coded import Coded
 from streamkit.http.disposition import content_disposition, guess_content_type
-from streamkit.http.negotiation import Representation
-from streamkit.http.parts import Download
+from streamkit.http.negotiation import Negotiator
+from streamkit.http.parts import Parts
 from streamkit.metrics import stream_metrics
+from streamkit.plan import Plan
 from streamkit.request import context
 from streamkit.resource import Open, file_source, resource_of
 from streamkit.response import StreamResponse
 from streamkit.rows.tables import Table, read_table
 from streamkit.source import Inline, check_source
-from streamkit.stream.pipeline import Pipeline
 from streamkit.stream.record import Record
 
 __all__ = ["BaseStreamingService", "ExportFormat", "StreamingService"]
@@ -51,8 +50,9 @@ Source = Iterable[T] | AsyncIterable[T] | Inline[T]
 File = str | PathLike[str] | IO[bytes] | bytes | bytearray | memoryview
 ExportFormat = Literal["json", "csv", "ndjson"]
 
-# What may be one user's alone. Without a word on it, caches make up how long it is fresh.
-SAVED: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
+# What is downloaded may be one user's alone. Without a word on it, caches make up how long it is
+# fresh (RFC 9111, section 4.2.2).
+PRIVATE: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
 
 ONE_SECOND: Final = timedelta(seconds=1)
 
@@ -117,8 +117,8 @@ class BaseStreamingService(ABC, Generic[R]):
             "Cache-Control": "no-cache",
             "X-Accel-Buffering": "no",
         }
-        source = cls.read(events)
-        return cls._stream(kind.SSE, name, source, SSEEncoder(serialize), headers)
+        plan = Plan(kind.SSE, cls.read(events), SSEEncoder(serialize))
+        return cls._respond(plan, name, headers, Negotiator())
 
     @classmethod
     def download(
@@ -155,11 +155,11 @@ class BaseStreamingService(ABC, Generic[R]):
         headers = {
             "Content-Disposition": content_disposition(filename, inline=inline),
             "Content-Type": check_content_type(content_type) or guess_content_type(filename),
-            **SAVED,
+            **PRIVATE,
         }
         etag, last_modified = check_etag(etag), check_last_modified(last_modified)
         resource = resource_of(source, size)
-        representation = Download(resource, cls.read)
+        negotiator = Parts(resource, cls.read)
         pieces: Any
         if resource is None:
             pieces = file_source(source)
@@ -172,7 +172,7 @@ class BaseStreamingService(ABC, Generic[R]):
             size = resource.size
             etag = etag or (resource.etag and quote_etag(resource.etag))
             last_modified = last_modified or resource.last_modified
-            pieces = representation.source(resource, [range(size)])
+            pieces = negotiator.source(resource, [range(size)])
             headers["Accept-Ranges"] = "bytes"
         if size is not None:
             headers["Content-Length"] = str(size)
@@ -184,8 +184,8 @@ class BaseStreamingService(ABC, Generic[R]):
             # date (section 8.8.2.2). It is not in the future (section 8.8.2.1).
             if not now - ONE_SECOND < last_modified <= now:
                 headers["Last-Modified"] = _http_date(min(last_modified, now).astimezone(UTC))
-        encoder = OctetsEncoder(size)
-        return cls._stream(kind.DOWNLOAD, name, pieces, encoder, headers, representation)
+        plan = Plan(kind.DOWNLOAD, pieces, OctetsEncoder(size))
+        return cls._respond(plan, name, headers, negotiator)
 
     @classmethod
     def export(
@@ -213,29 +213,18 @@ class BaseStreamingService(ABC, Generic[R]):
         headers = {
             "Content-Type": content_type,
             "Content-Disposition": content_disposition(f"{name}.{format}"),
-            **SAVED,
+            **PRIVATE,
         }
         source, columns = cls.read_rows(rows, serialize)
-        return cls._stream(
-            kind.EXPORT, name, source, encoder(serialize, columns), headers, Export()
-        )
+        plan = Plan(kind.EXPORT, source, encoder(serialize, columns))
+        return cls._respond(plan, name, headers, Coded())
 
     @classmethod
-    def _stream(
-        cls,
-        kind: kind.Kind,
-        name: str,
-        source: Source[Any],
-        encoder: Encoder,
-        headers: dict[str, str],
-        representation: Representation | None = None,
-    ) -> R:
+    def _respond(cls, plan: Plan, name: str, headers: dict[str, str], negotiator: Negotiator) -> R:
         tenant = context.get().tenant
-        record = Record(kind, name, tenant, stream_metrics(kind.name, name, tenant))
-        pipeline = Pipeline(kind, source, encoder, record)
-        return cls.respond(
-            StreamResponse(pipeline, Headers(headers), representation=representation)
-        )
+        metrics = stream_metrics(plan.kind.name, name, tenant)
+        record = Record(plan.kind, name, tenant, metrics)
+        return cls.respond(StreamResponse(plan, Headers(headers), negotiator, record))
 
 
 class StreamingService(BaseStreamingService[StreamResponse]):

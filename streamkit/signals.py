@@ -21,10 +21,10 @@ RELAY: Final = getattr(signal, "SIGURG", None)
 and no server is known to use it.
 """
 
-PATIENCE: Final = 1.0
+MAX_DELAY: Final = 1.0
 """Seconds that a signal is put off at most for live streams to end."""
 
-FLUSH_PATIENCE: Final = 0.1
+FLUSH_DELAY: Final = 0.1
 """Seconds that the server then has to send what it was handed last."""
 
 
@@ -120,10 +120,10 @@ class _Handler:
 
 def _shut_down_and_send(number: int) -> None:
     shutdown()
-    patience_ends = time.monotonic() + PATIENCE
-    while _live and time.monotonic() < patience_ends:
+    put_off_until = time.monotonic() + MAX_DELAY
+    while _live and time.monotonic() < put_off_until:
         time.sleep(0.01)
-    time.sleep(FLUSH_PATIENCE)
+    time.sleep(FLUSH_DELAY)
     _send(number)
 
 

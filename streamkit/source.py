@@ -18,7 +18,7 @@ __all__ = [
 T = TypeVar("T")
 
 
-_BLOCKS: Final = (
+_INLINE_ON_LOOP: Final = (
     "an inline source cannot be streamed under ASGI, where it would block the event loop: pass the "
     "iterable itself, and it runs on a thread of its own"
 )
@@ -95,20 +95,20 @@ def under_gevent() -> bool:
 
 
 class Source:
-    """An iterable that is opened late and closed once.
+    """An iterable that is opened late and closed once, and not kept after that.
 
     Both the iterator and the iterable that it came from are closed, where they have a ``close`` or
     ``aclose``: PEP 3333 asks for the iterable's, a generator in between wants its own.
     """
 
-    __slots__ = ("_iterable", "_iterator", "inline", "is_quick")
+    __slots__ = ("_iterable", "_iterator", "inline", "never_waits")
 
     def __init__(self, iterable: Iterable[Any] | AsyncIterable[Any] | Inline[Any]) -> None:
         self.inline = isinstance(iterable, Inline)
         self._iterable: Any = iterable.iterable if isinstance(iterable, Inline) else iterable
         self._iterator: Any = None
-        self.is_quick: bool = getattr(self._iterable, "is_quick", False) is True
-        """Whether it waits for nobody, so that a thread may read it inline, and a loop close it."""
+        self.never_waits: bool = getattr(self._iterable, "never_waits", False) is True
+        """Whether no step of it waits: a thread may read it inline, and a loop close it."""
 
     def reads_async(self, *, on_loop: bool) -> bool:
         """Whether a task reads it and not a thread.
@@ -121,7 +121,7 @@ class Source:
 
     def refusal(self) -> str | None:
         """Why it cannot be streamed on an event loop, if that is so."""
-        return _BLOCKS if self.inline and not self.reads_async(on_loop=True) else None
+        return _INLINE_ON_LOOP if self.inline and not self.reads_async(on_loop=True) else None
 
     def iterator(self) -> Iterator[Any]:
         self._iterator = iter(self._iterable)
@@ -132,18 +132,25 @@ class Source:
         return cast("AsyncIterator[Any]", self._iterator)
 
     def close(self) -> None:
+        iterator, iterable = self._let_go()
         try:
-            if self._iterator is not self._iterable:
-                _close(self._iterator)
+            if iterator is not iterable:
+                _close(iterator)
         finally:
-            _close(self._iterable)
+            _close(iterable)
 
     async def aclose(self) -> None:
+        iterator, iterable = self._let_go()
         try:
-            if self._iterator is not self._iterable:
-                await aclose(self._iterator)
+            if iterator is not iterable:
+                await aclose(iterator)
         finally:
-            await aclose(self._iterable)
+            await aclose(iterable)
+
+    def _let_go(self) -> tuple[Any, Any]:
+        opened = self._iterator, self._iterable
+        self._iterator = self._iterable = None
+        return opened
 
 
 def _close(closable: Any) -> None:

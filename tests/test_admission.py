@@ -3,15 +3,15 @@
 import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import pytest
-from combinations import SyncSource, wait_until
+from combinations import SyncSource, ThreadReader, wait_until
 from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
 
 from streamkit import StreamingService, StreamResponse, request_context
+from streamkit.adapting import Reply, Request
 from streamkit.admission import Admission
 from streamkit_adapters import asgi, wsgi
 
@@ -69,33 +69,49 @@ def in_request(admission: Admission) -> Iterator[None]:
         yield
 
 
-def negotiated(source: Any) -> StreamResponse:
-    response = StreamingService.sse("s", source)
-    assert response.negotiate("GET", Headers(), 200, response.headers) == 200
-    return response
+def begin(response: StreamResponse) -> Reply[Any]:
+    return ThreadReader().begin(response)
 
 
 def give_up(response: StreamResponse) -> None:
+    begin(response)
     response.close()
 
 
 def read(response: StreamResponse) -> None:
-    list(response)
+    list(begin(response).body)
 
 
 def fail(response: StreamResponse) -> None:
-    with suppress(ZeroDivisionError):
-        list(response)
+    with pytest.raises(ZeroDivisionError):
+        begin(response)
+
+
+def fail_later(response: StreamResponse) -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(begin(response).body)
 
 
 def leave(response: StreamResponse) -> None:
-    chunks = iter(response)
+    chunks = begin(response).body
     next(chunks)
     chunks.close()
 
 
 def leave_before_the_first_chunk(response: StreamResponse) -> None:
-    iter(response).close()
+    begin(response).body.close()
+
+
+def be_wrapped_and_not_read(response: StreamResponse) -> None:
+    request = Request(method="GET", headers=Headers())
+    assert response.begin_around(iter([b"x"]), request, 200, response.headers).body is not None
+    response.close()
+
+
+def be_wrapped_and_dropped(response: StreamResponse) -> None:
+    """Its last reference is the caller's."""
+    request = Request(method="GET", headers=Headers())
+    assert response.begin_around(iter([b"x"]), request, 200, response.headers).body is not None
 
 
 @pytest.mark.usefixtures("in_request")
@@ -105,27 +121,36 @@ def leave_before_the_first_chunk(response: StreamResponse) -> None:
         (["event"] * 1000, give_up),
         (["event"], read),
         ([ZeroDivisionError()], fail),
+        (["event", ZeroDivisionError()], fail_later),
         (["event"] * 1000, leave),
         (["event"] * 1000, leave_before_the_first_chunk),
+        (["event"] * 1000, begin),
+        (["event"], be_wrapped_and_not_read),
+        (["event"], be_wrapped_and_dropped),
     ],
 )
 def test_each_place_is_given_back_once_the_source_is_closed(
-    elements: list[Any], end: Callable[[StreamResponse], None], admission: Admission
+    elements: list[Any], end: Callable[[StreamResponse], object], admission: Admission
 ) -> None:
     source = SyncSource(elements)
-    response = negotiated(source)
-    assert not admission.enter()
-    end(response)
-    wait_until(admission.enter)
+    gc.collect()
+    gc.disable()
+    try:
+        response = StreamingService.sse("s", source)
+        end(response)
+        del response
+        wait_until(admission.enter)
+    finally:
+        gc.enable()
     assert source.closes == 1
-    response.close()
     assert not admission.enter()
 
 
 @pytest.mark.usefixtures("in_request")
-def test_a_response_that_is_dropped_gives_its_place_back(admission: Admission) -> None:
-    negotiated(SyncSource(["event"]))
-    gc.collect()
+def test_a_stream_has_its_place_while_it_is_open(admission: Admission) -> None:
+    body = begin(StreamingService.sse("s", SyncSource(["event"]))).body
+    assert not admission.enter()
+    body.close()
     wait_until(admission.enter)
 
 

@@ -32,7 +32,7 @@ def _goes_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGURG, signal.SIG_DFL)
-    monkeypatch.setattr(signals, "FLUSH_PATIENCE", 0.0)
+    monkeypatch.setattr(signals, "FLUSH_DELAY", 0.0)
     monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=None))
     signals._forget()
     yield
@@ -83,7 +83,7 @@ class TestShutdown:
         reader.leave()
         assert_closed_once(source)
         wait_until(lambda: value(registry, "stream_active") == 0)
-        assert value(registry, "stream_closed_total", outcome="drained") == 1
+        assert value(registry, "stream_closed_total", outcome="retired") == 1
         assert value(registry, "stream_closed_total") == 1
         assert value(registry, "stream_elements_total") == 3
         assert not signals._live
@@ -103,7 +103,7 @@ class TestShutdown:
         release.set()
         reader.leave()
         assert_closed_once(source)
-        wait_until(lambda: value(registry, "stream_closed_total", outcome="drained") == 1)
+        wait_until(lambda: value(registry, "stream_closed_total", outcome="retired") == 1)
 
     def test_a_source_that_never_pauses_is_ended(self, combination: Combination) -> None:
         source = combination.source(repeat("event"))
@@ -242,7 +242,7 @@ class TestSignals:
     def test_a_second_signal_is_passed_on_at_once(
         self, number: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(signals, "PATIENCE", WAIT)
+        monkeypatch.setattr(signals, "MAX_DELAY", WAIT)
         handler = Handler()
         signal.signal(number, handler)
         release = threading.Event()
@@ -261,7 +261,7 @@ class TestSignals:
     def test_a_stream_that_does_not_end_is_not_waited_for_for_long(
         self, number: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(signals, "PATIENCE", 0.01)
+        monkeypatch.setattr(signals, "MAX_DELAY", 0.01)
         handler = Handler()
         signal.signal(number, handler)
         chunks = iter(StreamingService.sse("s", feed()))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 try:
     import flask
@@ -12,11 +12,22 @@ try:
 except ImportError as error:
     raise ImportError(f"{__name__} needs Flask: pip install 'streamkit-http[flask]'") from error
 
-from werkzeug.datastructures import EnvironHeaders, Headers
+from werkzeug.datastructures import Headers
 
-from streamkit import BaseStreamingService, NothingMore, StreamResponse, context, metrics
-from streamkit.request import tenant_name
-from streamkit.stream.chunks import Chunks
+from streamkit import metrics
+from streamkit.adapting import (
+    BaseStreamingService,
+    Chunks,
+    ClientLeft,
+    LastOf,
+    Once,
+    ServerFile,
+    StreamResponse,
+    context,
+    tenant_name,
+    wsgi_body,
+    wsgi_request,
+)
 from streamkit_adapters import wsgi
 
 if TYPE_CHECKING:
@@ -48,22 +59,19 @@ class StreamingResponse(flask.Response):
         self.call_on_close(self._stream.close)
         is_handled = _keep_contexts(self._stream)
         self.call_on_close(is_handled)
-        # Not if somebody has put another body around it, or another in its place.
-        if self.response is self._stream:
-            try:
-                self._open(environ, is_handled)
-            except wsgi.ClientLeft:
-                self.close()
+        try:
+            self._begin(environ, is_handled)
+        except BaseException as error:
+            self.close()
+            if not _is_for_handlers(error):
                 raise
-            except Exception as error:
-                self.close()
-                if not flask.has_request_context():
-                    raise
-                return _handle(error)(environ, start_response)
-        else:
-            self._admit(environ)
+            return _handle(error)(environ, start_response)
         try:
             return super().__call__(environ, start_response)
+        except BaseException:
+            # The server has nothing yet that it could close.
+            self.close()
+            raise
         finally:
             if self.direct_passthrough:
                 # A file goes with the server, or is lost with it: this is kept until it is closed.
@@ -76,40 +84,41 @@ class StreamingResponse(flask.Response):
             headers["Last-Modified"] = self.headers["Last-Modified"]
         return headers
 
-    def _admit(self, environ: "WSGIEnvironment") -> None:
-        stream, method = self._stream, environ["REQUEST_METHOD"]
-        self._set_status(stream.admit(method, self.status_code, self.headers))
-        # Of what it leaves out for HEAD, werkzeug tells the length if it knows it.
-        if stream.is_bodiless and method != "HEAD":
-            self.call_on_close(getattr(self.response, "close", stream.close))
-            self.response = iter(())
+    def _begin(self, environ: "WSGIEnvironment", is_handled: Callable[[], None]) -> None:
+        """Fit it to the request, and put in the place of its body what is to be sent.
+
+        Raises what the source raises before its first element.
+        """
+        stream, request, content = self._stream, wsgi_request(environ), self.response
+        if content is not stream:
+            # Somebody has put another body around it, or another in its place.
+            around = stream.begin_around(content, request, self.status_code, self.headers)
+            self._set_status(around.status)
+            # Of what it leaves out for HEAD, werkzeug tells the length if it knows it.
+            if around.body is None and request.method != "HEAD":
+                self.call_on_close(getattr(content, "close", stream.close))
+                self.response = iter(())
+            return
+        reply = stream.begin(request, self.status_code, self.headers)
+        self._set_status(reply.status)
+        if isinstance(reply.body, ServerFile):
+            # Only as it is does a server see in it a file to send by itself.
+            self.response = wsgi_body(reply.body, environ)
+            self.direct_passthrough = True
+            stream.call_on_close(lambda _: self.close())
+        else:
+            self.response = iter(()) if reply.body is None else _Body(reply.body, is_handled)
 
     def _set_status(self, status: int) -> None:
         # Not as it was: the phrase may be of the application's own.
         if status != self.status_code:
             self.status_code = status
 
-    def _open(self, environ: "WSGIEnvironment", is_handled: Callable[[], None]) -> None:
-        stream, request = self._stream, EnvironHeaders(environ)
-        self._set_status(
-            stream.negotiate(environ["REQUEST_METHOD"], request, self.status_code, self.headers)
-        )
-        if stream.is_bodiless:
-            self.response = iter(())
-            return
-        try:
-            body = wsgi.open_body(stream, environ)
-        except NothingMore:
-            self.status_code = stream.decline(self.headers)
-            self.response = iter(())
-            return
-        if isinstance(body, Chunks):
-            self.response = _Body(body, is_handled)
-            return
-        # Only as it is does a server see in it a file to send by itself.
-        self.response = body
-        self.direct_passthrough = True
-        stream.call_on_close(lambda _: self.close())
+
+def _is_for_handlers(error: BaseException) -> TypeGuard[Exception]:
+    """Whether the app's error handlers are to answer it: there is a client, and an app."""
+    is_departure = isinstance(error, ClientLeft)
+    return isinstance(error, Exception) and not is_departure and flask.has_request_context()
 
 
 def _handle(error: Exception) -> flask.Response:
@@ -146,9 +155,8 @@ def _keep_contexts(stream: StreamResponse) -> Callable[[], None]:
     """
     contexts: tuple[Any, ...] = (app_ctx, request_ctx)
     failure: list[BaseException] = []
-    # A pop from a list is atomic: of the two that leave, one is the last.
-    leaving = ["last", "first"]
-    being_handled = ["request"]
+    is_last = LastOf(2)
+    is_first = Once()
 
     def keep() -> None:
         for pushed in contexts:
@@ -158,7 +166,7 @@ def _keep_contexts(stream: StreamResponse) -> Callable[[], None]:
     def leave(error: BaseException | None = None) -> None:
         if error is not None:
             failure.append(error)
-        if leaving.pop() == "last":
+        if is_last():
             # The stream's own context may still be entered by whoever has just left.
             stream.context.copy().run(tear_down)
 
@@ -174,11 +182,10 @@ def _keep_contexts(stream: StreamResponse) -> Callable[[], None]:
                 stack.callback(app_ctx.app.do_teardown_request, error)
 
     def is_handled() -> None:
-        if being_handled:
-            being_handled.pop()
+        if is_first():
             leave()
 
-    if stream.is_quick or not stream.context.run(flask.has_request_context):
+    if stream.never_waits or not stream.context.run(flask.has_request_context):
         return lambda: None
     stream.context.run(keep)
     stream.call_on_close(leave)

@@ -1,7 +1,7 @@
 """Starlette and FastAPI: a response is a ``starlette.responses.Response``."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 try:
     from starlette.requests import Request
@@ -11,8 +11,15 @@ except ImportError as error:
         f"{__name__} needs Starlette: pip install 'streamkit-http[starlette]'"
     ) from error
 
-from streamkit import BaseStreamingService, StreamResponse
-from streamkit_adapters import asgi
+from streamkit.adapting import (
+    BaseStreamingService,
+    Gate,
+    StreamResponse,
+    asgi_headers,
+    asgi_query,
+    asgi_respond,
+    raw_headers,
+)
 
 if TYPE_CHECKING:
     from starlette.background import BackgroundTask
@@ -50,18 +57,12 @@ class StreamingResponse(Response):
             )
         self.status_code = status_code
         self.background = background
-        self.raw_headers = asgi.raw_headers(response.headers)
+        self.raw_headers = raw_headers(response.headers)
         self._stream = response
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        await asgi.stream(
-            self._stream,
-            self.status_code,
-            asgi.headers_of(self.raw_headers),
-            cast("Any", scope),
-            cast("Any", receive),
-            cast("Any", send),
-        )
+        headers = asgi_headers({"headers": self.raw_headers})
+        await asgi_respond(self._stream, self.status_code, headers, scope, receive, send)
         if self.background is not None:
             await self.background()
 
@@ -119,11 +120,14 @@ class StreamkitMiddleware:
         tenant: Callable[[Request], str | None] | None = None,
         max_streams: int | None = None,
     ) -> None:
-        self._app: Any = asgi.StreamkitMiddleware(
-            cast("Any", app),
-            tenant=None if tenant is None else lambda scope: tenant(Request(cast("Any", scope))),
-            max_streams=max_streams,
-        )
+        self._app = app
+        self._gate = Gate(tenant, max_streams)
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        tenant = self._gate.tenant_of(Request(scope)) if self._gate.tenant else None
+        headers, query = asgi_headers(scope), asgi_query(scope)
+        with self._gate.pass_through(scope["method"], headers, query, tenant):
+            await self._app(scope, receive, send)

@@ -1,42 +1,23 @@
 """Plain WSGI: a response is an application of its own (PEP 3333)."""
 
-import _socket
-import socket
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from errno import ECONNRESET
-from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from werkzeug.datastructures import EnvironHeaders
-from werkzeug.http import HTTP_STATUS_CODES
 
-from streamkit import (
+from streamkit.adapting import (
     BaseStreamingService,
-    NothingMore,
+    Gate,
     StreamResponse,
-    request_context,
-    shutdown_on_signals,
+    status_line,
+    wsgi_body,
+    wsgi_request,
 )
-from streamkit.admission import Admission
-from streamkit.stream.chunks import MAX_STALL, Chunks
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = [
-    "BLOCK_BYTES",
-    "ClientLeft",
-    "StreamingResponse",
-    "StreamingService",
-    "StreamkitMiddleware",
-    "open_body",
-    "open_chunks",
-]
-
-BLOCK_BYTES: Final = 64 * 1024
-"""What a server that does not send a file by itself is to read of it at a time."""
+__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware"]
 
 
 class StreamingResponse:
@@ -55,95 +36,9 @@ class StreamingResponse:
         Raises what the source or the encoder raised before the first chunk, before
         ``start_response`` is called.
         """
-        response = self._response
-        request = EnvironHeaders(environ)
-        code = response.negotiate(environ["REQUEST_METHOD"], request, self.status, self.headers)
-        body: Any = ()
-        try:
-            if not response.is_bodiless:
-                body = open_body(response, environ)
-        except NothingMore:
-            code = response.decline(self.headers)
-        try:
-            start_response(
-                f"{code} {HTTP_STATUS_CODES.get(code, 'Unknown')}", self.headers.to_wsgi_list()
-            )
-        except BaseException:
-            # The server has nothing yet that it could close.
-            response.close()
-            raise
-        return body  # type: ignore[no-any-return]
-
-
-def open_body(response: StreamResponse, environ: "WSGIEnvironment") -> Iterable[bytes]:
-    """What the server is to send: chunks, or a file in the server's own wrapper.
-
-    Raises what the source or the encoder raised before the first chunk.
-    """
-    if response.file and "wsgi.file_wrapper" in environ:
-        body: Iterable[bytes] = environ["wsgi.file_wrapper"](response.server_file(), BLOCK_BYTES)
-        return body
-    return open_chunks(response, environ)
-
-
-def open_chunks(response: StreamResponse, environ: "WSGIEnvironment") -> Chunks:
-    """The chunks of ``response`` for the client of ``environ``, who may leave while they are due.
-
-    Raises what the source or the encoder raised before the first chunk.
-    """
-    chunks = iter(response)
-    connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
-    if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Also when its window is shut, the kernel then gives a client up that takes nothing.
-        with suppress(OSError):
-            milliseconds = int(MAX_STALL * 1000)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-    if "waitress.client_disconnected" in environ:
-        chunks.watch(environ["waitress.client_disconnected"])
-    elif connection is not None and hasattr(socket, "MSG_DONTWAIT"):
-        # The socket of gevent would wait, the one in it does not.
-        chunks.watch(partial(_check_client, getattr(connection, "_sock", connection)))
-    elif "uwsgi.version" in environ:
-        # The module is there in the server only.
-        chunks.watch(partial(_has_left, import_module("uwsgi").connection_fd()))
-    try:
-        chunks.prefetch()
-    except BaseException:
-        chunks.close()
-        raise
-    return chunks
-
-
-class ClientLeft(ConnectionResetError):
-    """The client closed the connection while the source was silent.
-
-    An error, and not an end: it may have closed its own side only, and still be reading.
-    """
-
-
-def _check_client(connection: Any) -> bool:
-    try:
-        # Not the method of the object, which under TLS takes no flags.
-        left = not _socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except ConnectionError:
-        left = True
-    if left:
-        raise ClientLeft(ECONNRESET, "the client closed the connection")
-    return False
-
-
-def _has_left(descriptor: int) -> bool:
-    connection = socket.socket(fileno=descriptor)
-    try:
-        return _check_client(connection)
-    except ClientLeft:
-        # uWSGI would log the error, and end the body all the same.
-        return True
-    finally:
-        # It is the server's, which closes it.
-        connection.detach()
+        with self._response.begin(wsgi_request(environ), self.status, self.headers) as reply:
+            start_response(status_line(reply.status), self.headers.to_wsgi_list())
+            return wsgi_body(reply.body, environ)
 
 
 class StreamingService(BaseStreamingService[StreamingResponse]):
@@ -170,15 +65,12 @@ class StreamkitMiddleware:
         max_streams: int | None = None,
     ) -> None:
         self._app = app
-        self._tenant = tenant
-        self._admission = None if max_streams is None else Admission(max_streams)
-        shutdown_on_signals()
+        self._gate = Gate(tenant, max_streams)
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        tenant = self._tenant(environ) if self._tenant else None
+        tenant, headers = self._gate.tenant_of(environ), EnvironHeaders(environ)
         method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
-        headers = EnvironHeaders(environ)
-        with request_context(method, headers, tenant, query, self._admission):
+        with self._gate.pass_through(method, headers, query, tenant):
             return self._app(environ, start_response)

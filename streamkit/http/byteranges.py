@@ -51,7 +51,7 @@ class _Parts:
         self._resource = resource
         # No function is asked for the bytes of nothing.
         self._parts = [part for part in parts if part]
-        self.is_quick = resource.is_quick
+        self.never_waits = resource.never_waits
 
     def close(self) -> None:
         self._resource.close()

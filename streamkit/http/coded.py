@@ -1,27 +1,24 @@
 """The text of an export, compressed if the request allows it."""
 
+from dataclasses import replace
+
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_set_header
 
 from streamkit.encoders import CompressedEncoder, coding
 from streamkit.http.headers import ResponseHeaders
-from streamkit.http.negotiation import Representation
-from streamkit.stream.pipeline import Pipeline
+from streamkit.http.negotiation import Answer, Negotiator
+from streamkit.plan import Plan
 
-__all__ = ["Export"]
+__all__ = ["Coded"]
 
 
-class Export(Representation):
+class Coded(Negotiator):
     """Negotiates the content coding (RFC 9110, section 12.5.3), unless there is one already."""
 
-    def select(
-        self,
-        method: str,
-        request: Headers,
-        status: int,
-        headers: ResponseHeaders,
-        pipeline: Pipeline,
-    ) -> int:
+    def negotiate(
+        self, plan: Plan, method: str, request: Headers, status: int, headers: ResponseHeaders
+    ) -> Answer:
         if "Content-Encoding" not in headers:
             vary = parse_set_header(
                 ", ".join(v for name, v in headers.items() if name.lower() == "vary")
@@ -31,5 +28,6 @@ class Export(Representation):
             accepted = coding.accepted(request.get("Accept-Encoding", ""))
             if accepted is not None:
                 headers["Content-Encoding"] = accepted
-                pipeline.encoder = CompressedEncoder(pipeline.encoder, coding.compressor(accepted))
-        return status
+                encoder = CompressedEncoder(plan.encoder, coding.compressor(accepted))
+                plan = replace(plan, encoder=encoder)
+        return Answer(status, plan)

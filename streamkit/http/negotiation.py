@@ -1,45 +1,57 @@
 """What a response says, fitted to what a request asks for."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from werkzeug.datastructures import Headers
 from werkzeug.http import is_entity_header
 
 from streamkit.http.headers import ResponseHeaders
+from streamkit.plan import Plan
 from streamkit.resource import FileResource
-from streamkit.stream.pipeline import Pipeline
 
-__all__ = ["Representation", "without_body"]
+__all__ = ["Answer", "Negotiator", "describe_nothing", "without_body"]
 
-KEPT: Final = frozenset({"expires", "content-location", "last-modified"})
-"""What a cache may want to know even of a body that is not sent."""
+KEPT_WITHOUT_BODY: Final = frozenset({"expires", "content-location", "last-modified"})
+"""What a cache may want to know even of a body that is not sent (RFC 9110, section 15.4.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is to be sent to one request."""
+
+    status: int
+    plan: Plan | None
+    """None: only the head is sent."""
+    file: FileResource | None = None
+    """The file that is all of the body, from its first byte on, if that is so."""
+
+
+class Negotiator:
+    """What a response says. This one is the same whatever is asked."""
+
+    def negotiate(
+        self, plan: Plan, method: str, request: Headers, status: int, headers: ResponseHeaders
+    ) -> Answer:
+        """The answer to a request of this ``method`` and with these headers.
+
+        ``plan``, ``status`` and ``headers`` are those of the response that would be, whatever was
+        asked. Changes ``headers`` to those of the answer and nothing else: no source is started, no
+        file opened or closed.
+        """
+        return Answer(status, plan)
 
 
 def without_body(headers: ResponseHeaders) -> None:
     """Leave out what describes a body."""
     for name in [*headers.keys()]:
-        if is_entity_header(name) and name.lower() not in KEPT:
+        if is_entity_header(name) and name.lower() not in KEPT_WITHOUT_BODY:
             del headers[name]
     del headers["Content-Disposition"]
 
 
-class Representation:
-    """What a response says. This one is the same whatever is asked."""
-
-    file: FileResource | None = None
-    """The file that is all of the body, once it has been selected."""
-
-    def select(
-        self,
-        method: str,
-        request: Headers,
-        status: int,
-        headers: ResponseHeaders,
-        pipeline: Pipeline,
-    ) -> int:
-        """Fit ``headers``, and what ``pipeline`` carries, to a request.
-
-        ``method`` and ``request`` are the request's method and headers, ``status`` and ``headers``
-        those of the response that would be. Returns the status of the one that is to be.
-        """
-        return status
+def describe_nothing(headers: ResponseHeaders) -> None:
+    """Describe the empty body of an error."""
+    # Checkers of PEP 3333 ask for a type even so.
+    headers["Content-Type"] = "text/plain; charset=utf-8"
+    headers["Content-Length"] = "0"

@@ -12,24 +12,27 @@ class _Background:
     """A loop on a daemon thread, both made at the first call."""
 
     def __init__(self) -> None:
-        # Reentrant, as the garbage collector may abandon a stream anywhere.
+        # Reentrant, as the garbage collector may run a finalizer of the application's anywhere.
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            self._start(asyncio.new_event_loop())
-        assert self._loop is not None
+            with self._lock:
+                if self._loop is None:
+                    self._loop = _started()
         return self._loop
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        with self._lock:
-            if self._loop is not None:
-                loop.close()
-                return
-            threading.Thread(target=_run, args=(loop,), name="streamkit-loop", daemon=True).start()
-            # Not before there is a thread to run it.
-            self._loop = loop
+
+def _started() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    try:
+        threading.Thread(target=_run, args=(loop,), name="streamkit-loop", daemon=True).start()
+    except BaseException:
+        # Its descriptors are not left to the garbage collector.
+        loop.close()
+        raise
+    return loop
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -53,5 +56,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def background_loop() -> asyncio.AbstractEventLoop:
-    """The running background loop of this process, the same for every caller."""
+    """The running background loop of this process, the same for every caller.
+
+    Raises OSError if there is no file descriptor for it, and RuntimeError if there is no thread.
+    """
     return _background.loop()

@@ -8,11 +8,11 @@ from itertools import repeat, starmap
 from typing import Any, Final
 
 from streamkit.kind import MAX_BUFFERED_BYTES, Kind
-from streamkit.stream.wake import Signal
+from streamkit.stream.wake import Wake
 
-__all__ = ["PATIENCE", "Buffer"]
+__all__ = ["MAX_AWAY", "Buffer"]
 
-PATIENCE: Final = 0.1
+MAX_AWAY: Final = 0.1
 """Seconds that a consumer may be away with a chunk before a full sliding buffer drops.
 
 So a burst reaches a client that keeps up whole, however late the scheduler lets the consumer run,
@@ -63,8 +63,8 @@ class Buffer:
     def __init__(
         self,
         kind: Kind,
-        readable: Signal,
-        writable: Signal,
+        readable: Wake,
+        writable: Wake,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.readable = readable
@@ -99,8 +99,8 @@ class Buffer:
 
         Raises RuntimeError after ``end``.
         """
-        # Most streams have elements of one type, and most buffers room for another. One that is no
-        # longer open has no capacity.
+        # Fast path: the same unsized type as last time, and room for one more. A closed buffer has
+        # capacity 0 and takes the slow path.
         if type(element) is not self._unsized or len(self._elements) >= self._capacity:
             element, size = self._weigh(element)
             full = len(self._elements) >= self._capacity or (size and not self._fits(size))
@@ -118,8 +118,8 @@ class Buffer:
             return None
         away_since = self._away_since
         if away_since is None:
-            return PATIENCE
-        return max(0.0, away_since + PATIENCE - self._clock())
+            return MAX_AWAY
+        return max(0.0, away_since + MAX_AWAY - self._clock())
 
     def writable_now(self) -> bool:
         """Whether a refused element may be offered again: there was a drain, or nobody cares."""

@@ -2,23 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, Self
 
-from streamkit.stream.pipeline import Pipeline
+from streamkit.stream.lost import lose
+from streamkit.stream.pipeline import AsyncWait, Pipeline, Wait
 from streamkit.stream.pump import TASK_TURN
 from streamkit.stream.turn import Turn
 from streamkit.stream.wake import call_on, weakly
 
-__all__ = ["MAX_STALL", "AsyncChunks", "Chunks"]
+__all__ = ["MAX_STALL", "AsyncChunks", "Chunks", "Departure"]
 
-CLOSING_PATIENCE: Final = 1.0
-"""Seconds that an async consumer which leaves early waits for the source to close.
+MAX_CLOSING: Final = 1.0
+"""Seconds that an async consumer which leaves early waits for the source to close, and that one has
+for its last chunk while the process ends.
 
 A sync source that is inside its own code cannot be woken: it closes when that returns.
 """
 
-LOOK: Final = 0.5
+CLIENT_CHECK_INTERVAL: Final = 0.5
 """Seconds between two looks at the client of a thread that waits for its source."""
 
 MAX_STALL: Final = 120.0
@@ -26,6 +29,9 @@ MAX_STALL: Final = 120.0
 
 _turn: Final = Turn(length=0.005, rest=0.0001)
 """The rest is as long as a thread takes to wake up."""
+
+Departure = Callable[[], Awaitable[object]]
+"""Waits until the client has left."""
 
 
 class Chunks:
@@ -36,12 +42,20 @@ class Chunks:
     then ends at once.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._signal = pipeline.open_for_thread()
+    def __init__(
+        self, pipeline: Pipeline[Wait], client_left: Callable[[], bool] | None = None
+    ) -> None:
+        """``client_left`` says, while the source is silent, whether there is still a client.
+
+        What it raises is raised by the waiting ``next``.
+        """
         self._pipeline = pipeline
+        self._client_left = client_left
         self._first: bytes | None = None
-        self._client_left: Callable[[], bool] | None = None
-        pipeline.abandon_with(self)
+
+    def __del__(self) -> None:
+        if not self._pipeline.lifetime.has_left:
+            lose(self._pipeline.abandon)
 
     def __iter__(self) -> Self:
         return self
@@ -51,37 +65,35 @@ class Chunks:
             first, self._first = self._first, None
             return first
         pipeline = self._pipeline
-        while not pipeline.over:
+        while not pipeline.lifetime.has_left:
             chunk = pipeline.take()
             if chunk is not None:
                 return chunk
-            if not pipeline.over:
-                self._wait()
+            if not pipeline.lifetime.has_left:
+                self._wait_for_source()
         raise StopIteration
 
-    def prefetch(self) -> None:
-        """Take the first chunk now, so that a source that fails before it fails here."""
-        self._first = next(self, None)
+    def prefetch(self) -> bool:
+        """Take the first chunk now, so that a source that fails before it fails here.
 
-    def watch(self, client_left: Callable[[], bool]) -> None:
-        """Ask, while waiting for the source, whether the client has left, and then stop.
-
-        What ``client_left`` raises is raised by the waiting ``next``.
+        False if the source has nothing more for this client.
         """
-        self._client_left = client_left
+        self._first = next(self, None)
+        return not self._pipeline.nothing_more
 
     def close(self) -> None:
         self._first = None
         self._pipeline.abandon()
 
-    def _wait(self) -> None:
-        ready, timeout = self._pipeline.takeable, self._pipeline.timeout()
+    def _wait_for_source(self) -> None:
+        is_takeable, timeout = self._pipeline.is_takeable, self._pipeline.timeout()
         if self._client_left is None:
-            self._signal.wait(ready, timeout)
+            self._pipeline.wait(is_takeable, timeout)
             return
-        self._signal.wait(ready, LOOK if timeout is None else min(timeout, LOOK))
+        interval = CLIENT_CHECK_INTERVAL
+        self._pipeline.wait(is_takeable, interval if timeout is None else min(timeout, interval))
         try:
-            left = not ready() and self._client_left()
+            left = not is_takeable() and self._client_left()
         except BaseException:
             self.close()
             raise
@@ -97,28 +109,30 @@ class AsyncChunks:
     then ends at once. ``aclose`` waits for the source to close as well, for a second at most.
     """
 
-    gave_up: bool = False
-    """Whether the task that took the last chunk was cancelled, as it never came back."""
-    max_stall: float
-    """Seconds that it may be away with a chunk."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline[AsyncWait], departure: Departure | None = None) -> None:
+        """``departure`` is awaited beside the stream, which is abandoned when it returns."""
         self._loop = asyncio.get_running_loop()
-        self._signal = pipeline.open_for_loop(self._loop)
         self._pipeline = pipeline
         self._first: bytes | None = None
         self._turn_ends = 0.0
-        self.max_stall = MAX_STALL
+        self._max_stall = MAX_STALL
+        self._gave_up = False
         self._away_since: float | None = None
         self._task: asyncio.Task[Any] | None = None
-        pipeline.abandon_with(self)
-        pipeline.hurry = weakly(self._hurry)
+        self._watch: asyncio.Task[None] | None = None
+        if departure is not None:
+            self._watch = self._loop.create_task(_abandon_after(departure, pipeline))
+        pipeline.on_retire = weakly(self._hurry)
         self._look_in(MAX_STALL)
 
+    def __del__(self) -> None:
+        if not self._pipeline.lifetime.has_left:
+            lose(self._pipeline.abandon)
+
     @property
-    def completed(self) -> bool:
-        """Whether the last chunk was taken: the stream is whole."""
-        return self._pipeline.completed and self._first is None
+    def is_whole(self) -> bool:
+        """Whether the last chunk was taken, and nothing is missing."""
+        return self._pipeline.lifetime.is_whole and self._first is None
 
     def __aiter__(self) -> Self:
         return self
@@ -136,22 +150,53 @@ class AsyncChunks:
             _turn.rest_if_over()
             await asyncio.sleep(0)
             self._turn_ends = time.monotonic() + TASK_TURN
-        while not pipeline.over:
+        while not pipeline.lifetime.has_left:
             chunk = pipeline.take()
             if chunk is not None:
                 return self._away_with(chunk)
-            if not pipeline.over:
-                await self._signal.wait(pipeline.takeable, pipeline.timeout())
+            if not pipeline.lifetime.has_left:
+                await pipeline.wait(pipeline.is_takeable, pipeline.timeout())
         self._timer.cancel()
         raise StopAsyncIteration
 
     async def prefetch(self) -> bool:
         """Take the first chunk now, so that a source that fails before it fails here.
 
-        Returns whether there is a response, be it an empty one.
+        False if the source has nothing more for this client.
         """
         self._first = await anext(self, None)
-        return self._first is not None or self._pipeline.completed
+        return not self._pipeline.nothing_more
+
+    async def deliver(
+        self, head: Callable[[], Awaitable[None]], body: Callable[[bytes, bool], Awaitable[None]]
+    ) -> None:
+        """Send the ``head`` and then the ``body`` chunk by chunk, each with whether more will come.
+
+        A whole body ends with an empty chunk; one whose client has left does not. An OSError that
+        they raise says that it has. If they do not return for two minutes it is given up, and this
+        returns. Closes the stream.
+
+        Raises what the source or the encoder raised, after the chunks before it, and what
+        ``departure`` raised.
+        """
+        try:
+            if self._first is not None or self.is_whole:
+                await self._send(head())
+            async for chunk in self:
+                await self._send(body(chunk, True))
+            if self.is_whole:
+                # A server may wait for room before it takes even what is empty.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._max_stall):
+                        await self._send(body(b"", False))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._gave_up or task is None or task.uncancel():
+                raise
+        finally:
+            await self.aclose()
+        if self._watch is not None and not self._watch.cancelled():
+            self._watch.result()
 
     def abandon(self) -> None:
         self._first = None
@@ -159,11 +204,21 @@ class AsyncChunks:
 
     async def aclose(self) -> None:
         self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
         self.abandon()
         buffer = self._pipeline.buffer
-        patience_ends = time.monotonic() + CLOSING_PATIENCE
+        patience_ends = time.monotonic() + MAX_CLOSING
         while not buffer.ended and (patience := patience_ends - time.monotonic()) > 0:
-            await self._signal.wait(lambda: buffer.ended, patience)
+            await self._pipeline.wait(lambda: buffer.ended, patience)
+        if self._watch is not None:
+            await asyncio.wait((self._watch,))
+
+    async def _send(self, sending: Awaitable[None]) -> None:
+        try:
+            await sending
+        except OSError:
+            self.abandon()
 
     def _away_with(self, chunk: bytes) -> bytes:
         self._away_since = time.monotonic()
@@ -172,23 +227,30 @@ class AsyncChunks:
 
     def _hurry(self) -> None:
         """The stream is retired, but its consumer may never come back to hear of it."""
-        self.max_stall = CLOSING_PATIENCE
+        self._max_stall = MAX_CLOSING
         call_on(self._loop, self._look)
 
     def _look(self) -> None:
         """Whether the client takes what it is sent; one that does not is as good as gone."""
         self._timer.cancel()
-        if self._pipeline.over:
+        if self._pipeline.lifetime.has_left:
             return
         away_since = self._away_since
         stall = 0.0 if away_since is None else time.monotonic() - away_since
-        if stall < self.max_stall:
-            self._look_in(self.max_stall - stall)
+        if stall < self._max_stall:
+            self._look_in(self._max_stall - stall)
             return
-        self.gave_up = True
+        self._gave_up = True
         self.abandon()
         if self._task is not None:
             self._task.cancel()
 
     def _look_in(self, seconds: float) -> None:
         self._timer = self._loop.call_later(seconds, weakly(self._look))
+
+
+async def _abandon_after(departure: Departure, pipeline: Pipeline[AsyncWait]) -> None:
+    try:
+        await departure()
+    finally:
+        pipeline.abandon()

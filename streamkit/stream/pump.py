@@ -3,15 +3,17 @@
 import asyncio
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextvars import Context
-from typing import Final, Protocol
+from typing import Final
 
 from streamkit.kind import Kind
 from streamkit.source import Source, under_gevent
 from streamkit.stream.buffer import Buffer
 from streamkit.stream.turn import Turn
-from streamkit.stream.wake import LoopSignal, ThreadSignal, call_on, running_loop
+from streamkit.stream.unread import Leave
+from streamkit.stream.wake import NOBODY, LoopWake, ThreadWake, Wake, call_on
 
 __all__ = ["TASK_TURN", "InlinePump", "Pump", "TaskPump", "ThreadPump"]
 
@@ -28,80 +30,72 @@ _turn: Final = Turn(TASK_TURN, TASK_PAUSE)
 
 _OVER: Final = object()
 
-Leave = Callable[[BaseException | None], None]
-"""Ends the buffer, with the source's error if there was one."""
 
-
-class Pump(Protocol):
-    """Reads a source to its end, closes it and leaves.
+class Pump(ABC):
+    """Reads a source to its end into ``buffer``, and closes it.
 
     All of the source, from its first element to its ``close``, runs under one context and on one
-    thread or task. It leaves outside of that context, which can be entered only once at a time.
+    thread or task. A pump that is never started touches nothing.
     """
 
-    def start(self) -> None:
-        """Begin to read. Called once, unless ``discard`` is."""
+    loop: asyncio.AbstractEventLoop | None = None
+    """Where an async source is read."""
 
+    def __init__(self, source: Source, context: Context, buffer: Buffer) -> None:
+        self.source = source
+        self.buffer = buffer
+        self._context = context
+
+    @abstractmethod
+    def start(self, leave: Leave) -> None:
+        """Begin to read, and call ``leave`` once the source is closed, outside of its context.
+
+        Called once at the most. Raises RuntimeError if there is no thread to be had.
+        """
+
+    @abstractmethod
     def stop(self) -> None:
         """The buffer was abandoned: see to it that the source closes as soon as it can."""
 
-    def discard(self) -> None:
-        """Close the source that never started; the buffer is abandoned already."""
 
-
-class ThreadPump:
+class ThreadPump(Pump):
     """Reads a sync source on a thread of its own."""
 
-    def __init__(
-        self,
-        source: Source,
-        buffer: Buffer,
-        writable: ThreadSignal,
-        context: Context,
-        leave: Leave,
-    ) -> None:
-        self._source = source
-        self._buffer = buffer
-        self._writable = writable
-        self._context = context
-        self._leave = leave
+    def __init__(self, source: Source, kind: Kind, context: Context, readable: Wake) -> None:
+        self._writable = ThreadWake()
+        super().__init__(source, context, Buffer(kind, readable, self._writable))
 
-    def start(self) -> None:
+    def start(self, leave: Leave) -> None:
         # A daemon: no source may keep the interpreter from exiting.
-        threading.Thread(target=self._run, name="streamkit-pump", daemon=True).start()
+        threading.Thread(
+            target=self._run, args=(leave,), name="streamkit-pump", daemon=True
+        ).start()
 
     def stop(self) -> None:
         # The abandoned buffer has woken it. Inside the source's own code nothing can.
         pass
 
-    def discard(self) -> None:
-        # What closes a sync source may block, and must not block a loop.
-        if running_loop() is None or self._source.is_quick:
-            self._run()
-        else:
-            self.start()
-
-    def _run(self) -> None:
+    def _run(self, leave: Leave) -> None:
+        error: BaseException | None = None
         try:
             self._context.run(self._read)
-        except BaseException as error:
-            self._leave(error)
-        else:
-            self._leave(None)
+        except BaseException as raised:
+            error = raised
+        leave(error)
 
     def _read(self) -> None:
         try:
-            if not self._buffer.abandoned:
+            if not self.buffer.abandoned:
                 self._fill()
         finally:
-            self._source.close()
+            self.source.close()
 
     def _fill(self) -> None:
-        buffer = self._buffer
+        buffer = self.buffer
         offer = buffer.offer
         is_greenlet = under_gevent()
         dropped = 0
-        for element in self._source.iterator():
+        for element in self.source.iterator():
             while not offer(element):
                 if buffer.abandoned:
                     return
@@ -112,63 +106,57 @@ class ThreadPump:
                 _turn.rest_if_over()
 
 
-class TaskPump:
+class TaskPump(Pump):
     """Reads an async source as a task of ``loop``."""
 
     def __init__(
         self,
         source: Source,
-        buffer: Buffer,
-        writable: LoopSignal,
+        kind: Kind,
         context: Context,
-        leave: Leave,
+        readable: Wake,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._source = source
-        self._buffer = buffer
-        self._writable = writable
-        self._context = context
-        self._leave = leave
-        self._loop = loop
+        self._writable = LoopWake(loop)
+        super().__init__(source, context, Buffer(kind, readable, self._writable))
+        self.loop = self._loop = loop
         self._task: asyncio.Task[None] | None = None
-        self._reading = False
-        self._stopped = False
+        self._is_reading = False
+        self._is_stopped = False
 
-    def start(self) -> None:
-        call_on(self._loop, self._start)
+    def start(self, leave: Leave) -> None:
+        if not call_on(self._loop, lambda: self._start(leave)):
+            raise RuntimeError("the event loop that the source was to be read on is closed")
 
     def stop(self) -> None:
         call_on(self._loop, self._cancel)
 
-    def discard(self) -> None:
-        self.start()
-
-    def _start(self) -> None:
+    def _start(self, leave: Leave) -> None:
         self._task = self._loop.create_task(self._run(), context=self._context)
-        self._task.add_done_callback(self._over)
+        self._task.add_done_callback(lambda task: self._end(task, leave))
 
     def _cancel(self) -> None:
         # Only what reads is cancelled, and once: not a task that has yet to begin, which then would
         # never close its source, nor one whose source is closing.
-        self._stopped = True
-        if self._task is not None and self._reading:
-            self._reading = False
+        self._is_stopped = True
+        if self._task is not None and self._is_reading:
+            self._is_reading = False
             self._task.cancel()
 
     async def _run(self) -> None:
         try:
-            if not self._buffer.abandoned:
-                self._reading = True
+            if not self.buffer.abandoned:
+                self._is_reading = True
                 await self._fill()
         finally:
-            self._reading = False
-            await self._source.aclose()
+            self._is_reading = False
+            await self.source.aclose()
 
     async def _fill(self) -> None:
-        buffer = self._buffer
+        buffer = self.buffer
         offer = buffer.offer
         turn_ends = time.monotonic() + TASK_TURN
-        async for element in self._source.async_iterator():
+        async for element in self.source.async_iterator():
             while not offer(element):
                 if buffer.abandoned:
                     return
@@ -180,61 +168,50 @@ class TaskPump:
                 await asyncio.sleep(TASK_PAUSE)
                 turn_ends = time.monotonic() + TASK_TURN
 
-    def _over(self, task: asyncio.Task[None]) -> None:
+    def _end(self, task: "asyncio.Task[None]", leave: Leave) -> None:
         # Its traceback, if it has one, comes back to here.
         self._task = None
         if not task.cancelled():
-            self._leave(task.exception())
-        elif self._stopped:
-            self._leave(None)
+            leave(task.exception())
+        elif self._is_stopped:
+            leave(None)
         else:
-            self._leave(asyncio.CancelledError())
+            leave(asyncio.CancelledError())
 
 
-class InlinePump:
-    """Reads a sync source on its consumer's thread, a turn at a time.
+class InlinePump(Pump):
+    """Reads a sync source on its consumer's thread, a turn at a time, in place of its waiting."""
 
-    It is the buffer's signals, too: to wait for an element is to read on.
-    """
-
-    armed = False
-
-    def __init__(self, source: Source, kind: Kind, context: Context, leave: Leave) -> None:
-        self.buffer = Buffer(kind, readable=self, writable=self)
-        self._source = source
-        self._context = context
-        self._leave = leave
+    def __init__(self, source: Source, kind: Kind, context: Context) -> None:
+        super().__init__(source, context, Buffer(kind, NOBODY, NOBODY))
+        # Held by whoever reads: another thread that stops the pump meanwhile leaves it to that one.
         self._lock = threading.Lock()
-        # What is live does not wait for what comes next. What is quick need not hand it on.
-        self._turn_seconds = 0.0 if kind.live or source.is_quick else INLINE_TURN
+        # What is live does not wait for what comes next. What never waits need not hand it on.
+        self._turn_seconds = 0.0 if kind.live or source.never_waits else INLINE_TURN
+        self._leave: Leave | None = None
+
+    def start(self, leave: Leave) -> None:
         self._reading = self._read()
-        self._over = False
+        self._leave = leave
 
-    def notify(self) -> None:
-        pass
-
-    def wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
+    def read_on(self, ready: Callable[[], bool], timeout: float | None) -> None:
+        """Read for a turn. The arguments are those of a wait, and change nothing."""
         with self._lock:
-            self._turn()
+            self._read_turn()
         if self.buffer.abandoned:
             # By another thread, which found the lock taken.
             self.stop()
 
-    def start(self) -> None:
-        pass
-
     def stop(self) -> None:
         if self._lock.acquire(blocking=False):
             try:
-                self._turn()
+                self._read_turn()
             finally:
                 self._lock.release()
 
-    def discard(self) -> None:
-        self.stop()
-
-    def _turn(self) -> None:
-        if self._over:
+    def _read_turn(self) -> None:
+        leave = self._leave
+        if leave is None:
             return
         error: BaseException | None = None
         try:
@@ -242,22 +219,21 @@ class InlinePump:
                 return
         except BaseException as raised:
             error = raised
-        self._over = True
-        self._leave(error)
-        # The buffer holds this pump as its signals, and so would the pipeline itself.
-        del self._leave
+        # It leads to the pipeline, and that to here.
+        self._leave = None
+        leave(error)
 
     def _read(self) -> Iterator[None]:
         try:
             if not self.buffer.abandoned:
                 yield from self._fill()
         finally:
-            self._source.close()
+            self.source.close()
 
     def _fill(self) -> Iterator[None]:
         buffer = self.buffer
         turn_ends = time.monotonic() + self._turn_seconds
-        for element in self._source.iterator():
+        for element in self.source.iterator():
             while not (taken := buffer.offer(element)) or time.monotonic() >= turn_ends:
                 yield
                 if buffer.abandoned:

@@ -16,7 +16,6 @@ class Record:
     """The figures of one stream, added to the metrics once a drain and not once an element."""
 
     def __init__(self, kind: Kind, name: str, tenant: str, metrics: StreamMetrics) -> None:
-        self.outcome: Outcome = "disconnected"
         self._label = (kind.name, name, tenant)
         self._metrics = metrics
         self._opened_at: float | None = None
@@ -34,8 +33,8 @@ class Record:
         self._metrics.rejected()
 
     def open(self) -> None:
-        self._opened_at = time.monotonic()
         self._metrics.opened()
+        self._opened_at = time.monotonic()
 
     def chunk(self, chunk: bytes) -> None:
         if not self._bytes and self._opened_at is not None:
@@ -45,6 +44,7 @@ class Record:
     def server_sent(self, size: int) -> None:
         """The server sent ``size`` bytes by itself."""
         self._bytes += size
+        self.add(0, 0)
 
     def add(self, elements: int, dropped: int) -> None:
         """``elements`` and ``dropped``: how many there were since the start."""
@@ -68,16 +68,19 @@ class Record:
             exc_info=error,
         )
 
-    def close(self, repaired: int) -> None:
-        """``repaired``: how many elements held text that UTF-8 cannot carry."""
+    def close(self, outcome: Outcome, repaired: int = 0) -> None:
+        """It is over, if it was opened.
+
+        ``repaired``: how many elements held text that UTF-8 cannot carry.
+        """
         if self._opened_at is None:
             return
         seconds = time.monotonic() - self._opened_at
-        self._metrics.closed(self.outcome, seconds)
+        self._metrics.closed(outcome, seconds)
         logger.debug(
             "%s stream %r (tenant %r) %s: %d elements, %d bytes, %.3f s%s",
             *self._label,
-            self.outcome,
+            outcome,
             self._elements,
             self._bytes,
             seconds,

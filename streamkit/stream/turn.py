@@ -1,4 +1,4 @@
-"""The interpreter, which one thread at a time has."""
+"""The turn of a thread at the interpreter, which one thread at a time has."""
 
 import threading
 import time

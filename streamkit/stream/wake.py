@@ -1,16 +1,16 @@
-"""How one side of a buffer waits for the other: as a thread, or as a task of an event loop."""
+"""How one side of a buffer wakes the other, which waits as a thread or as a task of a loop."""
 
 import asyncio
 import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
-__all__ = ["LoopSignal", "Signal", "ThreadSignal", "call_on", "running_loop", "weakly"]
+__all__ = ["NOBODY", "LoopWake", "ThreadWake", "Wake", "call_on", "running_loop", "weakly"]
 
 
-class Signal(Protocol):
+class Wake(Protocol):
     """One waiter, any number of notifiers in any thread."""
 
     armed: bool
@@ -21,13 +21,25 @@ class Signal(Protocol):
 
 
 # Both classes close the gap between a look and the sleep in the same order: the waiter arms the
-# signal, *then* looks once more; the other side changes the state, *then* looks whether the signal
-# is armed. One of the two sees the other. A wake-up too many is harmless, since all waiting is in
-# a loop around the state itself.
+# wake, *then* looks once more; the other side changes the state, *then* looks whether the wake is
+# armed. One of the two sees the other. A wake-up too many is harmless, since all waiting is in a
+# loop around the state itself.
 
 
-class ThreadSignal:
-    """A signal that a thread waits for."""
+class _Nobody:
+    """For a side that never waits."""
+
+    armed = False
+
+    def notify(self) -> None:
+        pass
+
+
+NOBODY: Final[Wake] = _Nobody()
+
+
+class ThreadWake:
+    """For a thread that waits."""
 
     __slots__ = ("_token", "armed")
 
@@ -54,8 +66,8 @@ class ThreadSignal:
         self.armed = False
 
 
-class LoopSignal:
-    """A signal that a task of ``loop`` waits for."""
+class LoopWake:
+    """For a task of ``loop`` that waits."""
 
     __slots__ = ("_loop", "_waiter", "armed")
 
@@ -90,17 +102,21 @@ class LoopSignal:
                 timer.cancel()
 
 
-def call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    """Call ``callback`` on ``loop``: now, if the caller runs on it, else as soon as it can."""
+def call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> bool:
+    """Call ``callback`` on ``loop``: now, if the caller runs on it, else as soon as it can.
+
+    False if the loop is closed, and whoever waited there is gone with it.
+    """
     if running_loop() is loop:
         callback()
-        return
+        return True
     try:
         loop.call_soon_threadsafe(callback)
     except RuntimeError:
-        # A closed loop: whoever waited there is gone with it.
         if not loop.is_closed():
             raise
+        return False
+    return True
 
 
 def weakly(method: Callable[[], None]) -> Callable[[], None]:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 TIMEOUT: Final = 5.0
 """Seconds that a client waits for what it is asked for, unless told otherwise."""
 
-LOOK: Final = 0.005
+CHECK_INTERVAL: Final = 0.005
 """Seconds between two looks at a source that is to close."""
 
 LEFT: Final = "the client has disconnected"
@@ -74,7 +74,7 @@ class Reader:
             raise AssertionError(f"no heartbeat: only streams of sse have one. {self._body}")
 
     def _is_closed(self, deadline: float) -> bool:
-        if not self._exchange.pipelines:
+        if not self._exchange.streams:
             raise AssertionError(f"no source: the response is no stream. {self._body}")
         if self._exchange.is_closed:
             return True
@@ -169,7 +169,7 @@ class Client(Reader):
         """Wait until the source is closed. Raises AssertionError if it is not."""
         deadline = time.monotonic() + timeout
         while not self._is_closed(deadline):
-            time.sleep(LOOK)
+            time.sleep(CHECK_INTERVAL)
 
     def _next(self, queue: deque[T], what: str, timeout: float) -> T:
         deadline = time.monotonic() + timeout
@@ -255,7 +255,7 @@ class AsyncClient(Reader):
         """Wait until the source is closed. Raises AssertionError if it is not."""
         deadline = time.monotonic() + timeout
         while not self._is_closed(deadline):  # noqa: ASYNC110 (it closes on any thread or loop)
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(CHECK_INTERVAL)
 
     async def _next(self, queue: deque[T], what: str, timeout: float) -> T:
         deadline = time.monotonic() + timeout

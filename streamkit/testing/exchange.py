@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from contextvars import copy_context
 from math import inf
+from typing import Any
 
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from streamkit.stream.pipeline import Pipeline, follower
+from streamkit.stream.unread import Unread
 
 __all__ = ["Exchange"]
 
@@ -25,15 +27,17 @@ class Exchange:
         )
         self.status: int | None = None
         self.headers = Headers()
-        self.pipelines: list[Pipeline] = []
+        self.streams: list[Pipeline[Any] | Unread] = []
         self.context = copy_context()
         self.context.run(follower.set, self.follow)
-        self._back_at = inf
+        self._returns_by = inf
 
-    def follow(self, pipeline: Pipeline) -> None:
-        pipeline.back_at = self._back_at
-        if pipeline not in self.pipelines:
-            self.pipelines.append(pipeline)
+    def follow(self, stream: "Pipeline[Any] | Unread | None") -> None:
+        if stream is None or stream in self.streams:
+            return
+        self.streams.append(stream)
+        if isinstance(stream, Pipeline):
+            stream.returns_by = self._returns_by
 
     def begin(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         self.status = status
@@ -41,9 +45,9 @@ class Exchange:
 
     def be_back(self, deadline: float) -> None:
         """Let a thread that waits for one of the streams have an empty chunk at ``deadline``."""
-        self._back_at = deadline
+        self._returns_by = deadline
         for pipeline in self.pipelines:
-            pipeline.back_at = deadline
+            pipeline.returns_by = deadline
 
     def beat(self) -> None:
         """Let the heartbeats be due now. To be called where the streams' consumer runs."""
@@ -57,10 +61,15 @@ class Exchange:
                 pipeline.retire()
 
     @property
+    def pipelines(self) -> list[Pipeline[Any]]:
+        """The streams that were opened."""
+        return [stream for stream in self.streams if isinstance(stream, Pipeline)]
+
+    @property
     def has_heartbeat(self) -> bool:
         return any(each.kind.heartbeat is not None for each in self.pipelines)
 
     @property
     def is_closed(self) -> bool:
         """Whether every source is closed."""
-        return all(each.buffer.ended for each in self.pipelines)
+        return all(each.is_closed for each in self.streams)

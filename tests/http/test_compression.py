@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
 
 from streamkit import StreamingService, StreamResponse
+from streamkit.adapting import Reply, Request
 from streamkit.encoders import coding
 
 ROWS = [{"n": n, "text": f"row {n}"} for n in range(1000)]
@@ -59,12 +60,13 @@ def test_the_coding_is_what_the_client_likes_best(
     assert coding.accepted(accept_encoding) == expected
 
 
-def negotiated(
+def answered(
     response: StreamResponse, accept_encoding: str | None = None, method: str = "GET"
-) -> StreamResponse:
-    request = Headers({} if accept_encoding is None else {"Accept-Encoding": accept_encoding})
-    response.status = response.negotiate(method, request, response.status, response.headers)
-    return response
+) -> Reply[Any]:
+    """What a request is answered with. The headers are then fitted to it as well."""
+    headers = Headers({} if accept_encoding is None else {"Accept-Encoding": accept_encoding})
+    request = Request(method=method, headers=headers)
+    return response.begin(request, response.status, response.headers)
 
 
 @CODINGS
@@ -77,10 +79,11 @@ def test_a_compressed_export_has_the_bytes_of_a_plain_one(
         return StreamingService.export("e", combination.source(ROWS[:count]), format)
 
     plain = combination.reader.open(export()).rest()
-    response = negotiated(export(), name)
+    response = export()
+    combination.reader.begin(response, Accept_Encoding=name)
     assert response.headers["Content-Encoding"] == name
     assert response.headers["Vary"] == "Accept-Encoding"
-    compressed = combination.reader.open(response).rest()
+    compressed = combination.reader.rest()
     decompressor: Any = {
         "gzip": zlib.decompressobj(wbits=31),
         "br": brotli.Decompressor(),
@@ -103,7 +106,7 @@ def test_each_compressed_row_can_be_read_when_it_is_ready(name: str, format: Any
             yield {"text": f"row {n}"}
             assert event.wait(WAIT)
 
-    chunks = iter(negotiated(StreamingService.export("e", rows(), format), name))
+    chunks = answered(StreamingService.export("e", rows(), format), name).body
     decompress, text = DECOMPRESSORS[name](), b""
     for n, event in enumerate(goes_on):
         while f"row {n}".encode() not in text:
@@ -122,7 +125,7 @@ def test_what_comes_before_a_failure_can_be_read_and_is_not_whole(name: str, for
 
     decompress, text = DECOMPRESSORS[name](), b""
     with pytest.raises(LookupError, match="row 10"):
-        for chunk in negotiated(StreamingService.export("e", rows(), format), name):
+        for chunk in answered(StreamingService.export("e", rows(), format), name).body:
             text += decompress(chunk)
     assert b"row 9" in text
     assert not text.rstrip().endswith(b"]")
@@ -131,38 +134,41 @@ def test_what_comes_before_a_failure_can_be_read_and_is_not_whole(name: str, for
 @CODINGS
 @FORMATS
 def test_a_row_that_fails_first_fails_before_the_first_byte(name: str, format: Any) -> None:
-    response = negotiated(StreamingService.export("e", [{"n": object()}], format), name)
+    response = StreamingService.export("e", [{"n": object()}], format)
     with pytest.raises(TypeError, match="cannot be encoded"):
-        next(iter(response))
+        answered(response, name)
 
 
 def test_head_of_a_compressed_export_has_the_headers_of_get() -> None:
-    response = negotiated(StreamingService.export("e", ROWS, "csv"), "gzip", "HEAD")
-    assert response.is_bodiless
+    response = StreamingService.export("e", ROWS, "csv")
+    assert answered(response, "gzip", "HEAD").body is None
     assert response.headers["Content-Encoding"] == "gzip"
     assert response.headers["Vary"] == "Accept-Encoding"
 
 
 @pytest.mark.parametrize("accept_encoding", [None, "", "identity", "gzip;q=0"])
 def test_a_client_that_wants_no_coding_gets_none(accept_encoding: str | None) -> None:
-    response = negotiated(StreamingService.export("e", ROWS[:1], "ndjson"), accept_encoding)
+    response = StreamingService.export("e", ROWS[:1], "ndjson")
+    reply = answered(response, accept_encoding)
     assert "Content-Encoding" not in response.headers
     assert response.headers["Vary"] == "Accept-Encoding"
-    assert b"".join(response) == b'{"n":0,"text":"row 0"}\n'
+    assert b"".join(reply.body) == b'{"n":0,"text":"row 0"}\n'
 
 
 def test_an_encoded_body_is_left_alone() -> None:
     response = StreamingService.export("e", ROWS[:1], "ndjson")
     response.headers["Content-Encoding"] = "aes128gcm"
-    assert negotiated(response, "gzip").headers["Content-Encoding"] == "aes128gcm"
+    reply = answered(response, "gzip")
+    assert response.headers["Content-Encoding"] == "aes128gcm"
     assert "Vary" not in response.headers
-    assert b"".join(response) == b'{"n":0,"text":"row 0"}\n'
+    assert b"".join(reply.body) == b'{"n":0,"text":"row 0"}\n'
 
 
 def test_the_vary_header_of_a_response_stays() -> None:
     response = StreamingService.export("e", [], "csv")
     response.headers["Vary"] = "Cookie"
-    assert negotiated(response, "gzip").headers.getlist("Vary") == ["Cookie, Accept-Encoding"]
+    answered(response, "gzip")
+    assert response.headers.getlist("Vary") == ["Cookie, Accept-Encoding"]
 
 
 @pytest.mark.parametrize(
@@ -175,20 +181,21 @@ def test_the_vary_header_of_a_response_stays() -> None:
     ids=["sse", "download", "download-bytes"],
 )
 def test_events_and_downloads_are_never_compressed(response: Callable[[], StreamResponse]) -> None:
-    headers = negotiated(response(), "gzip, br, zstd").headers
-    assert "Content-Encoding" not in headers
-    assert "Vary" not in headers
+    made = response()
+    answered(made, "gzip, br, zstd")
+    assert "Content-Encoding" not in made.headers
+    assert "Vary" not in made.headers
 
 
 def test_an_export_with_another_status_is_compressed_as_well() -> None:
     response = StreamingService.export("e", ROWS, "csv")
     response.status = 201
-    assert negotiated(response, "gzip").headers["Content-Encoding"] == "gzip"
-    assert response.status == 201
+    assert answered(response, "gzip").status == 201
+    assert response.headers["Content-Encoding"] == "gzip"
 
 
 def test_the_bytes_counted_are_those_sent_compressed(registry: CollectorRegistry) -> None:
-    sent = b"".join(negotiated(StreamingService.export("e", ROWS, "csv"), "gzip"))
+    sent = b"".join(answered(StreamingService.export("e", ROWS, "csv"), "gzip").body)
     labels = {"kind": "export", "stream": "e", "tenant": "system"}
     assert registry.get_sample_value("stream_bytes_total", labels) == len(sent)
     assert registry.get_sample_value("stream_elements_total", labels) == len(ROWS)
@@ -196,7 +203,7 @@ def test_the_bytes_counted_are_those_sent_compressed(registry: CollectorRegistry
 
 def test_repaired_rows_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("DEBUG", "streamkit"):
-        b"".join(negotiated(StreamingService.export("e", ["\ud800"], "ndjson"), "gzip"))
+        b"".join(answered(StreamingService.export("e", ["\ud800"], "ndjson"), "gzip").body)
     assert "1 with lone surrogates" in caplog.text
 
 

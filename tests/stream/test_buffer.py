@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from streamkit.kind import DOWNLOAD, EXPORT, MAX_BUFFERED_BYTES, SSE, Kind
-from streamkit.stream.buffer import PATIENCE, Buffer
+from streamkit.stream.buffer import MAX_AWAY, Buffer
 
 MIB = 1024 * 1024
 
 
-class CountingSignal:
+class CountingWake:
     def __init__(self) -> None:
         self.armed = False
         self.notified = 0
@@ -32,8 +32,8 @@ class Clock:
         return self.now
 
 
-def make_buffer(kind: Kind) -> tuple[Buffer, CountingSignal, CountingSignal, Clock]:
-    readable, writable, clock = CountingSignal(), CountingSignal(), Clock()
+def make_buffer(kind: Kind) -> tuple[Buffer, CountingWake, CountingWake, Clock]:
+    readable, writable, clock = CountingWake(), CountingWake(), Clock()
     return Buffer(kind, readable, writable, clock), readable, writable, clock
 
 
@@ -81,7 +81,7 @@ class BufferMachine(RuleBasedStateMachine):
             return
         if not self.has_room(element) and self.kind.strategy == "sliding":
             if self.away_since is not None:
-                self.dropping |= self.clock.now >= self.away_since + PATIENCE
+                self.dropping |= self.clock.now >= self.away_since + MAX_AWAY
             while self.dropping and not self.has_room(element):
                 self.model.popleft()
                 self.dropped += 1
@@ -141,7 +141,7 @@ class BufferMachine(RuleBasedStateMachine):
         self.taken += len(self.model)
         self.model.clear()
 
-    @rule(seconds=st.sampled_from([0.01, PATIENCE / 2, PATIENCE]))
+    @rule(seconds=st.sampled_from([0.01, MAX_AWAY / 2, MAX_AWAY]))
     def time_passes(self, seconds: float) -> None:
         self.clock.now += seconds
 

@@ -15,7 +15,7 @@ from combinations import WAIT, AsyncSource, Combination, SyncSource, wait_until
 
 import streamkit
 from streamkit import StreamingService, kind
-from streamkit.stream.pipeline import CHUNK_BYTES, joined
+from streamkit.stream.batches import CHUNK_BYTES, joined
 
 KIB = 1024
 

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 import streamkit
 from streamkit import StreamingService, StreamResponse, kind
 from streamkit.stream.buffer import Buffer
-from streamkit.stream.wake import LoopSignal
+from streamkit.stream.wake import LoopWake
 
 CLOSED = "stream_closed_total"
 
@@ -183,7 +183,7 @@ def test_the_consumer_leaves_while_the_pump_waits_for_room(
 def test_the_consumer_leaves_while_the_pump_drops(
     combination: Combination, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamkit.stream.buffer.PATIENCE", 0.0)
+    monkeypatch.setattr("streamkit.stream.buffer.MAX_AWAY", 0.0)
     for _ in range(20):
         source = combination.source(itertools.repeat("event"))
         reader = combination.reader.open(StreamingService.sse("s", source))
@@ -373,7 +373,7 @@ def test_a_refusal_is_counted_though_the_batch_fails_after_it(registry: Collecto
 
 def test_a_loop_that_is_closed_has_nobody_to_wake() -> None:
     loop = asyncio.new_event_loop()
-    signal = LoopSignal(loop)
+    signal = LoopWake(loop)
     signal.armed = True
     loop.close()
     signal.notify()
@@ -381,7 +381,7 @@ def test_a_loop_that_is_closed_has_nobody_to_wake() -> None:
 
 def test_a_loops_signal_looks_once_more_before_it_waits() -> None:
     async def main() -> None:
-        signal = LoopSignal(asyncio.get_running_loop())
+        signal = LoopWake(asyncio.get_running_loop())
         await asyncio.wait_for(signal.wait(lambda: signal.armed, None), WAIT)
 
     asyncio.run(main())
@@ -528,7 +528,7 @@ class TestAsyncSources:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Even when it drops all the time, since its client has stopped reading."""
-        monkeypatch.setattr("streamkit.stream.buffer.PATIENCE", 0.0)
+        monkeypatch.setattr("streamkit.stream.buffer.MAX_AWAY", 0.0)
         stop = False
 
         async def source() -> Any:

@@ -48,7 +48,7 @@ def test_a_silent_stream_ends_at_a_heartbeat(
     reader.leave()
     assert source.closed.wait(WAIT)
     assert source.closes == 1
-    wait_until(lambda: value(registry, "stream_closed_total", outcome="drained") == 1)
+    wait_until(lambda: value(registry, "stream_closed_total", outcome="retired") == 1)
     assert value(registry, "stream_active") == 0
 
 
@@ -71,7 +71,8 @@ def test_no_two_streams_are_equally_old(monkeypatch: pytest.MonkeyPatch) -> None
         chunks = iter(stream)
         started_at = time.monotonic()
         next(chunks)
-        ages.add(stream.pipeline._retires_at - started_at)
+        assert stream.pipeline is not None
+        ages.add(stream.pipeline.agenda._retires_at - started_at)
         chunks.close()
     assert len(ages) == 50
     assert 900 <= min(ages) < 950
@@ -83,5 +84,6 @@ def test_an_export_has_no_age(combination: Combination) -> None:
     response = StreamingService.export("e", combination.source(range(10)), "ndjson")
     reader = combination.reader.open(response)
     reader.next()
-    assert response.pipeline._retires_at == inf
+    assert response.pipeline is not None
+    assert response.pipeline.agenda._retires_at == inf
     reader.leave()

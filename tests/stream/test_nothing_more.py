@@ -20,14 +20,28 @@ def opened(combination: Combination, response: StreamResponse) -> tuple[Any, lis
     return combination.reader.open(response), ends
 
 
-def test_nothing_more_before_the_first_byte_is_raised_and_no_failure(
+def test_nothing_more_before_the_first_byte_is_a_204_and_no_failure(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    source = combination.source([NothingMore()])
+    response = StreamingService.sse("s", source)
+    ends: list[object] = []
+    response.call_on_close(ends.append)
+    reply = combination.reader.begin(response)
+    assert (reply.status, reply.body) == (204, None)
+    assert "Content-Type" not in response.headers
+    assert source.closes == 1
+    wait_until(lambda: value(registry, CLOSED, outcome="completed") == 1)
+    assert value(registry, CLOSED) == 1
+    wait_until(lambda: ends == [None])
+
+
+def test_nothing_more_is_an_empty_body_where_no_request_is_answered(
     combination: Combination, registry: CollectorRegistry
 ) -> None:
     source = combination.source([NothingMore()])
     reader, ends = opened(combination, StreamingService.sse("s", source))
-    with pytest.raises(NothingMore):
-        reader.next()
-    reader.leave()
+    assert reader.rest() == b""
     assert source.closes == 1
     wait_until(lambda: value(registry, CLOSED, outcome="completed") == 1)
     assert value(registry, CLOSED) == 1
@@ -51,12 +65,9 @@ def test_a_serializer_may_say_that_there_is_nothing_more(
     def serialize(element: object) -> str:
         raise NothingMore
 
-    reader = combination.reader.open(
-        StreamingService.sse("s", combination.source(["one", "two"]), serialize)
-    )
-    with pytest.raises(NothingMore):
-        reader.next()
-    reader.leave()
+    source = combination.source(["one", "two"])
+    reply = combination.reader.begin(StreamingService.sse("s", source, serialize))
+    assert (reply.status, reply.body) == (204, None)
     wait_until(lambda: value(registry, CLOSED, outcome="completed") == 1)
 
 
@@ -99,5 +110,5 @@ def test_nothing_more_for_a_client_that_has_left_is_no_error(
         release.set()
         reader.join(WAIT)
         assert source.closed.wait(WAIT)
-        wait_until(lambda: chunks._pipeline._closed)
+        wait_until(lambda: chunks._pipeline.lifetime.is_settled)
     assert not caplog.records

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from combinations import outcomes
+from combinations import outcomes, wait_until
 from downloads.clients import ask_wsgi
 from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
 
 from streamkit import SizeMismatch, StreamingService
+from streamkit.adapting import Request
 from streamkit_adapters import wsgi
 
 DATA = os.urandom(200_000)
@@ -36,8 +37,8 @@ def grow(path: Path) -> None:
 
 def served_file(path: Path) -> Any:
     response = StreamingService.download(path, filename="data.bin")
-    response.negotiate("GET", Headers(), 200, response.headers)
-    return response.server_file()
+    request = Request(method="GET", headers=Headers(), sends_files=True)
+    return response.begin(request, 200, response.headers).body
 
 
 class TestServerFile:
@@ -114,7 +115,7 @@ class TestServerFile:
         """Where a server lets go of it without closing it."""
         served = served_file(path)
         del served
-        assert outcomes(registry) == {"disconnected": 1}
+        wait_until(lambda: outcomes(registry) == {"disconnected": 1})
 
     def test_a_file_that_a_server_sends_is_closed_once(self, path: Path) -> None:
         closes: list[Any] = []

@@ -26,7 +26,7 @@ class TestLargeElements:
         self, combination: Combination, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """One waits, one is on its way to the client, and one is about to be thrown away."""
-        monkeypatch.setattr("streamkit.stream.buffer.PATIENCE", 0.0)
+        monkeypatch.setattr("streamkit.stream.buffer.MAX_AWAY", 0.0)
         source = combination.source("x" * self.SIZE + f"{n}" for n in range(1000))
         reader = combination.reader.open(StreamingService.sse("s", source))
         reader.next()

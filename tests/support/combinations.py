@@ -3,13 +3,15 @@
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import pytest
 from prometheus_client import CollectorRegistry
+from werkzeug.datastructures import Headers
 
 from streamkit import StreamResponse
+from streamkit.adapting import Reply, Request
 
 WAIT = 5.0
 """Seconds after which a test that waits for an event has failed."""
@@ -94,6 +96,13 @@ class ThreadReader:
         self.chunks = iter(response)
         return self
 
+    def begin(self, response: StreamResponse, method: str = "GET", **headers: str) -> Reply[Any]:
+        """Answer a request with it. The body, if there is one, is what is read from then on."""
+        asked = request(method, headers)
+        reply: Reply[Any] = response.begin(asked, response.status, response.headers)
+        self.chunks = reply.body
+        return reply
+
     def next(self) -> bytes:
         return next(self.chunks)
 
@@ -128,6 +137,15 @@ class LoopReader(ThreadReader):
         self.async_chunks = self.run(lambda: aiter(response))
         return self
 
+    def begin(self, response: StreamResponse, method: str = "GET", **headers: str) -> Reply[Any]:
+        async def begin() -> Reply[Any]:
+            asked = request(method, headers)
+            return await response.abegin(asked, response.status, response.headers)
+
+        reply = self.runner.run(begin())
+        self.async_chunks = reply.body
+        return reply
+
     def next(self) -> bytes:
         async def take() -> bytes | None:
             return await anext(self.async_chunks, None)
@@ -158,6 +176,11 @@ class LoopReader(ThreadReader):
 
     def stop(self) -> None:
         self.runner.close()
+
+
+def request(method: str, headers: Mapping[str, str]) -> Request:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Request(method=method, headers=Headers(named))
 
 
 class Combination:

@@ -254,7 +254,7 @@ class AsyncSuite(Suite):
     ) -> None:
         """As the process is shut down: sooner then."""
         monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 1000.0)
-        monkeypatch.setattr("streamkit.stream.chunks.CLOSING_PATIENCE", 0.05)
+        monkeypatch.setattr("streamkit.stream.chunks.MAX_CLOSING", 0.05)
         source = AsyncSource(["event", forever])
 
         async def send(event: Any) -> None:

@@ -1,0 +1,206 @@
+"""The response, which is read by ``for`` under WSGI and by ``async for`` under ASGI."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any, Final, Self, cast
+
+from asgiref.sync import sync_to_async
+from django import VERSION
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, StreamingHttpResponse
+from werkzeug.datastructures import EnvironHeaders
+
+from streamkit.adapting import (
+    BLOCK_BYTES,
+    AsyncChunks,
+    Chunks,
+    ClientLeft,
+    Reply,
+    Request,
+    ServerFile,
+    StreamResponse,
+    aclose,
+    running_loop,
+    wsgi_request,
+)
+from streamkit_adapters.django.connections import move_here
+from streamkit_adapters.django.testcase import read_on_loop, read_on_thread
+
+__all__ = ["StreamingResponse", "through_asgi"]
+
+through_asgi: Final[ContextVar[bool | None]] = ContextVar("through_asgi", default=None)
+"""How the request came, if the middleware has told."""
+
+
+class StreamingResponse(StreamingHttpResponse):
+    """A response whose body is a stream, from a sync or an async source, under WSGI and ASGI.
+
+    Middleware may put another iterator around ``streaming_content``, sync or async: it is streamed
+    as well, and never collected.
+    """
+
+    _resource_closers: list[Callable[[], object]]
+    """Django's own."""
+    block_size = BLOCK_BYTES
+    _content: Any
+
+    def __init__(self, response: StreamResponse) -> None:
+        self.stream = response
+        self._body: Any = _Body(response)
+        self._through_asgi = through_asgi.get()
+        super().__init__(
+            cast("Any", self._body), status=response.status, headers=dict(response.headers.items())
+        )
+
+    @property
+    def streaming_content(self) -> Any:
+        return self._content
+
+    @streaming_content.setter
+    def streaming_content(self, value: Any) -> None:
+        self._content = value
+        if value is not self._body:
+            # They would be of what was there before.
+            del self["Accept-Ranges"]
+        if hasattr(value, "close"):
+            self._resource_closers.append(value.close)
+
+    @property
+    def is_async(self) -> bool:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether middleware is to read ``streaming_content`` with ``async for``."""
+        if self._content is not self._body:
+            return not hasattr(self._content, "__iter__")
+        return running_loop() is not None if self._through_asgi is None else self._through_asgi
+
+    def __iter__(self) -> Iterator[bytes]:
+        if hasattr(self._content, "__iter__"):
+            return iter(self._content)
+        if running_loop() is not None:
+            raise RuntimeError("on an event loop a streaming response is read with 'async for'")
+        return iter(self.stream.around(self._content))
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        content = self._content
+        if not hasattr(content, "__aiter__"):
+            content = self.stream.around(content)
+        chunks = aiter(content)
+        try:
+            async for chunk in chunks:
+                yield chunk
+        except BaseException:
+            await aclose(self._body)
+            if chunks is not self._body:
+                await aclose(chunks)
+            # Django's ASGI handler does not close a response that fails or cannot be sent.
+            await sync_to_async(self.close)()
+            raise
+
+    def getvalue(self) -> bytes:
+        return b"".join(self)
+
+    def prepare(self, request: HttpRequest) -> None:
+        """Fit it to the request, and take the first chunk, so that a source may fail here."""
+        asked = replace(wsgi_request(request.META), method=request.method or "")
+        if self._is_wrapped:
+            self._begin_around(asked)
+            return
+        inline = _is_inline_here(self.stream)
+        try:
+            reply = self.stream.begin(replace(asked, inline=inline), self.status_code, self.headers)
+        except ClientLeft as error:
+            # No error of the site's, to be reported to its administrators.
+            raise BadRequest(error.strerror) from error
+        self._have(reply)
+
+    async def aprepare(self, request: HttpRequest) -> None:
+        """``prepare`` under ASGI."""
+        asked = Request(method=request.method or "", headers=EnvironHeaders(request.META))
+        if self._is_wrapped:
+            self._begin_around(asked)
+            return
+        await _move_to_loop(self.stream)
+        self._have(await self.stream.abegin(asked, self.status_code, self.headers))
+
+    @property
+    def _is_wrapped(self) -> bool:
+        """Whether a middleware has put something around the stream, or in its place."""
+        return self._content is not self._body
+
+    def _begin_around(self, asked: Request) -> None:
+        reply = self.stream.begin_around(self._content, asked, self.status_code, self.headers)
+        self.status_code = reply.status
+        if reply.body is None:
+            self._content = ()
+
+    def _have(self, reply: Reply[Any]) -> None:
+        self.status_code = reply.status
+        if reply.body is None:
+            self._content = ()
+        else:
+            self._content = self._body = reply.body
+
+    @property
+    def file_to_stream(self) -> ServerFile | None:
+        """What Django's WSGI handler hands to a server that sends files by itself."""
+        return self._content if isinstance(self._content, ServerFile) else None
+
+    def has_header(self, header: str) -> bool:
+        # GZipMiddleware asks for this one. It would keep events back until it has a block full, and
+        # before Django 6 it makes a whole archive of each async chunk: clients read the first. And
+        # a part is to be one of the bytes that its Content-Range counts.
+        is_left_alone = (
+            self.stream.live or self.status_code == 206 or (self.is_async and VERSION < (6,))
+        )
+        return (is_left_alone and header.lower() == "content-encoding") or super().has_header(
+            header
+        )
+
+    def close(self) -> None:
+        # Each time would send request_finished.
+        if self.closed:
+            return
+        try:
+            if isinstance(self._body, ServerFile):
+                # Django puts this very method in the place of the file's own.
+                ServerFile.close(self._body)
+        finally:
+            super().close()
+
+
+class _Body:
+    """The chunks of a stream, opened for a thread or a loop by whichever asks first."""
+
+    def __init__(self, stream: StreamResponse) -> None:
+        self._stream = stream
+        self._chunks: Any = None
+        self.close = stream.close
+
+    def __iter__(self) -> Chunks:
+        if self._chunks is None:
+            self._chunks = self._stream.chunks(inline=_is_inline_here(self._stream))
+        return cast("Chunks", self._chunks)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._chunks is None:
+            await _move_to_loop(self._stream)
+            self._chunks = aiter(self._stream)
+        return await anext(cast("AsyncChunks", self._chunks))
+
+    async def aclose(self) -> None:
+        await aclose(self._chunks)
+
+
+def _is_inline_here(stream: StreamResponse) -> bool:
+    """Have it encoded on this thread; return whether its source is to be read here as well."""
+    stream.encoder_context.run(move_here)
+    return read_on_thread(stream)
+
+
+async def _move_to_loop(stream: StreamResponse) -> None:
+    """Have it encoded on the running loop."""
+    stream.encoder_context.run(move_here)
+    await read_on_loop(stream)

@@ -1,0 +1,86 @@
+"""ASGI HTTP, version 3, for the adapters of frameworks that speak it."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import closing, suppress
+from functools import partial
+from typing import Any
+
+from werkzeug.datastructures import Headers
+
+from streamkit.request import Request
+from streamkit.response import StreamResponse
+from streamkit.stream.chunks import AsyncChunks
+from streamkit.stream.server_file import ServerFile
+
+__all__ = ["asgi_headers", "asgi_query", "asgi_respond", "raw_headers"]
+
+# Frameworks have types of their own for these.
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+
+async def asgi_respond(
+    response: StreamResponse,
+    status: int,
+    headers: Headers,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Answer the request of ``scope`` with ``response``, under this ``status`` and ``headers``.
+
+    Returns early once the client has left. Raises what the source or the encoder raised: before
+    the head was sent, if that fails at once.
+    """
+    request = Request(
+        method=scope["method"],
+        headers=asgi_headers(scope),
+        sends_paths="http.response.pathsend" in (scope.get("extensions") or {}),
+        # Whatever its spec_version says, a server may tell of a client that left only here.
+        departure=partial(_departure, receive),
+    )
+    reply = await response.abegin(request, status, headers)
+
+    async def send_head() -> None:
+        event = {"type": "http.response.start", "status": reply.status, "trailers": False}
+        await send({**event, "headers": raw_headers(headers)})
+
+    async def send_body(chunk: bytes, more: bool) -> None:
+        await send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+    if isinstance(reply.body, AsyncChunks):
+        await reply.body.deliver(send_head, send_body)
+        return
+    # An OSError says that the client has left.
+    with reply, suppress(OSError):
+        await send_head()
+        if isinstance(reply.body, ServerFile):
+            with closing(reply.body) as file:
+                await send({"type": "http.response.pathsend", "path": file.path})
+                file.was_sent()
+        else:
+            await send_body(b"", False)
+
+
+async def _departure(receive: Receive) -> None:
+    """Read away what is left of the request's body, until the client leaves."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def asgi_headers(scope: Scope) -> Headers:
+    """The headers of a request."""
+    raw: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
+    return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
+
+
+def asgi_query(scope: Scope) -> str:
+    """The query string of a request."""
+    query: bytes = scope.get("query_string", b"")
+    return query.decode("latin-1")
+
+
+def raw_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Headers as ``http.response.start`` takes them."""
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]

@@ -1,0 +1,45 @@
+"""PEP 3333, for the adapters of frameworks that speak it."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from werkzeug.datastructures import EnvironHeaders
+from werkzeug.http import HTTP_STATUS_CODES
+
+from streamkit.request import Request
+from streamkit.stream.chunks import Chunks
+from streamkit.stream.connection import watch
+from streamkit.stream.server_file import BLOCK_BYTES, ServerFile
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = ["status_line", "wsgi_body", "wsgi_request"]
+
+
+def wsgi_request(environ: "WSGIEnvironment", *, inline: bool = False) -> Request:
+    """The request of a WSGI ``environ`` (PEP 3333).
+
+    ``inline`` keeps a sync source on the thread that serves the request.
+    """
+    return Request(
+        method=environ["REQUEST_METHOD"],
+        headers=EnvironHeaders(environ),
+        sends_files="wsgi.file_wrapper" in environ,
+        watch=partial(watch, environ),
+        inline=inline,
+    )
+
+
+def status_line(code: int) -> str:
+    """The status as ``start_response`` takes it: its code and its phrase."""
+    return f"{code} {HTTP_STATUS_CODES.get(code, 'Unknown')}"
+
+
+def wsgi_body(body: "Chunks | ServerFile | None", environ: "WSGIEnvironment") -> Iterable[bytes]:
+    """What the server is to send: chunks, or a file in the server's own wrapper."""
+    if isinstance(body, ServerFile):
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](body, BLOCK_BYTES)
+        return wrapped
+    return body or ()

@@ -1,0 +1,130 @@
+"""How the life of a stream goes: two parties, what each of them does, and what it leads to."""
+
+import os
+import threading
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final, Literal
+
+from streamkit.metrics import Outcome
+
+__all__ = ["Duty", "Lifetime"]
+
+Consumer = Literal["open", "taking", "left"]
+Pump = Literal["idle", "reading", "closed"]
+State = tuple[Consumer, Pump]
+
+
+class Duty(Enum):
+    """What whoever brought about a change of state has to do next."""
+
+    START = "start the pump"
+    STOP = "stop the pump, which then closes the source as soon as it can"
+    DISCARD = "close the source, which no pump has read from"
+    SETTLE = "settle: both sides have left"
+
+
+Table = Mapping[State, tuple[State, Duty | None]]
+
+_OPEN: Final[State] = ("open", "idle")
+_WITHOUT_PUMP: Final[State] = ("taking", "idle")
+_TAKING: Final[State] = ("taking", "reading")
+_ENDED: Final[State] = ("taking", "closed")
+_LEFT: Final[State] = ("left", "reading")
+_SETTLED: Final[State] = ("left", "closed")
+
+# All that may happen, and in which states. What happens in any other changes nothing.
+
+THE_CONSUMER_TAKES: Final[Table] = {
+    _OPEN: (_TAKING, Duty.START),
+}
+THE_PUMP_DOES_NOT_START: Final[Table] = {
+    _TAKING: (_WITHOUT_PUMP, None),
+    _LEFT: (_LEFT, Duty.DISCARD),
+}
+THE_CONSUMER_LEAVES: Final[Table] = {
+    _OPEN: (_LEFT, Duty.DISCARD),
+    _WITHOUT_PUMP: (_LEFT, Duty.DISCARD),
+    _TAKING: (_LEFT, Duty.STOP),
+    _ENDED: (_SETTLED, Duty.SETTLE),
+}
+THE_SOURCE_CLOSES: Final[Table] = {
+    _TAKING: (_ENDED, None),
+    _LEFT: (_SETTLED, Duty.SETTLE),
+}
+
+# One for all streams: it is held for a look at a table, a few times a stream. It is held across a
+# fork, so that no child begins life with it taken, and reentrant, since the garbage collector may
+# run a finalizer of the application's at any moment.
+_lock = threading.RLock()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
+
+
+class Lifetime:
+    """The states of the two parties of one stream, and how it ended.
+
+    The consumer is *open* until it asks for a first chunk, then *taking*, and has *left* when it
+    has the last one, or goes away, or was told of a failure. The pump is *idle* until then, then
+    *reading*, and *closed* when it has closed the source. Each method is what one of them does, on
+    whatever thread; it returns what the caller has to do next, if anything.
+    """
+
+    __slots__ = ("_state", "outcome", "raised", "source_error")
+
+    def __init__(self) -> None:
+        self._state = _OPEN
+        self.outcome: Outcome = "disconnected"
+        """How it ended: as the first said who made the consumer leave."""
+        self.raised: BaseException | None = None
+        """What the consumer was told of, if the stream failed."""
+        self.source_error: BaseException | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing was asked for yet."""
+        return self._state is _OPEN
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the consumer has left, or was made to."""
+        return self._state is _LEFT or self._state is _SETTLED
+
+    @property
+    def is_settled(self) -> bool:
+        return self._state is _SETTLED
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the consumer left when it had all that there was to be."""
+        return self.has_left and self.outcome in ("completed", "retired")
+
+    def take(self) -> Duty | None:
+        with _lock:
+            return self._go(THE_CONSUMER_TAKES)
+
+    def fail_to_start(self) -> Duty | None:
+        """There was no thread or loop to be had for the pump."""
+        with _lock:
+            return self._go(THE_PUMP_DOES_NOT_START)
+
+    def leave(self, outcome: Outcome, raised: BaseException | None = None) -> Duty | None:
+        """None if the consumer had left before: then it stays with the outcome of that time."""
+        with _lock:
+            if self._state not in THE_CONSUMER_LEAVES:
+                return None
+            self.outcome, self.raised = outcome, raised
+            return self._go(THE_CONSUMER_LEAVES)
+
+    def close(self, error: BaseException | None) -> Duty | None:
+        """The source is closed; ``error`` is what it failed with."""
+        with _lock:
+            self.source_error = error
+            return self._go(THE_SOURCE_CLOSES)
+
+    def _go(self, table: Table) -> Duty | None:
+        self._state, duty = table.get(self._state, (self._state, None))
+        return duty

@@ -1,0 +1,52 @@
+"""Where the code of a stream runs, and who is told of the stream."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from contextvars import copy_context
+
+from streamkit.stream.record import Record
+
+__all__ = ["Callback", "Setting"]
+
+Callback = Callable[[BaseException | None], object]
+"""Is passed what a stream failed with, or None."""
+
+
+class Setting:
+    """What belongs to a stream from the call that made it to its end, whatever becomes of it."""
+
+    __slots__ = ("_callbacks", "_is_over", "context", "encoder_context", "record")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.context = copy_context()
+        """The copy of the caller's context that all of the source runs in."""
+        # The user's serialize runs beside the source, and a context is entered once at a time.
+        self.encoder_context = copy_context()
+        """The other copy, that ``serialize`` runs in."""
+        self._callbacks: list[Callback] = []
+        self._is_over = False
+
+    def call_on_close(self, callback: Callback) -> None:
+        """Call ``callback`` once the stream is over, in the context that its source ran in."""
+        self._callbacks.append(callback)
+        if self._is_over:
+            self.context.run(self._call_back, None)
+
+    def close(self, failure: BaseException | None) -> None:
+        """The stream is over: call whoever wants to know of it, the last to say so first.
+
+        To be called in ``context``. All are called, even if one raises; that is raised then.
+        """
+        self._is_over = True
+        self._call_back(failure)
+
+    def _call_back(self, failure: BaseException | None) -> None:
+        with ExitStack() as stack:
+            # Each is popped once, by this thread or by one that comes with a callback too late.
+            while self._callbacks:
+                try:
+                    callback = self._callbacks.pop(0)
+                except IndexError:
+                    break
+                stack.callback(callback, failure)

@@ -1,0 +1,119 @@
+"""A source that nothing was read from, and that is to be closed all the same."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any
+
+from streamkit.source import Source
+from streamkit.stream.background import background_loop
+from streamkit.stream.setting import Setting
+from streamkit.stream.wake import call_on, running_loop
+
+__all__ = ["Leave", "Unread", "close_unread"]
+
+Leave = Callable[[BaseException | None], None]
+"""Is told that a source is closed, and what it failed with if it did."""
+
+
+class Unread:
+    """A stream that nobody reads. It ends with its source being closed."""
+
+    def __init__(self, source: Source, setting: Setting) -> None:
+        self._source = source
+        self._setting = setting
+        self.is_closed = False
+        """Whether the source is closed."""
+
+    def close(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        close_unread(self._source, self._setting.context, self._end, loop)
+
+    def _end(self, error: BaseException | None) -> None:
+        self.is_closed = True
+        try:
+            if error is not None:
+                self._setting.record.lose(error)
+        finally:
+            self._setting.context.run(self._setting.close, error)
+
+
+def close_unread(
+    source: Source,
+    context: Context,
+    leave: Leave,
+    loop: asyncio.AbstractEventLoop | None = None,
+) -> None:
+    """Close ``source`` in ``context``, and call ``leave`` when that is done, perhaps later.
+
+    An async one is closed on the running loop, on ``loop``, or on the background loop, whichever
+    there is; a sync one here, or on a thread if it might block the running loop. Where there are no
+    threads to be had, and no descriptors for a loop, it is closed here.
+    """
+    if source.reads_async(on_loop=running_loop() is not None):
+        _close_async(source, context, leave, loop)
+    elif running_loop() is None or source.never_waits:
+        _close_here(source, context, leave)
+    else:
+        _close_on_thread(source, context, leave)
+
+
+def _close_here(source: Source, context: Context, leave: Leave) -> None:
+    error: BaseException | None = None
+    try:
+        context.run(source.close)
+    except BaseException as raised:
+        error = raised
+    leave(error)
+
+
+def _close_on_thread(source: Source, context: Context, leave: Leave) -> None:
+    closer = threading.Thread(
+        target=_close_here, args=(source, context, leave), name="streamkit-close", daemon=True
+    )
+    try:
+        closer.start()
+    except RuntimeError:
+        _close_here(source, context, leave)
+
+
+def _close_async(
+    source: Source,
+    context: Context,
+    leave: Leave,
+    loop: asyncio.AbstractEventLoop | None,
+) -> None:
+    def start() -> None:
+        task = asyncio.create_task(source.aclose(), context=context)
+        _closing.add(task)
+        task.add_done_callback(done)
+
+    def done(task: "asyncio.Task[None]") -> None:
+        _closing.discard(task)
+        leave(asyncio.CancelledError() if task.cancelled() else task.exception())
+
+    loop = running_loop() or loop
+    if loop is not None and call_on(loop, start):
+        return
+    try:
+        loop = background_loop()
+    except (OSError, RuntimeError):
+        leave(context.run(_without_loop, source.aclose()))
+    else:
+        call_on(loop, start)
+
+
+def _without_loop(closing: Coroutine[Any, Any, None]) -> BaseException | None:
+    """What has nothing to wait for, such as a generator that never began, closes without a loop."""
+    try:
+        closing.send(None)
+    except StopIteration:
+        return None
+    except BaseException as error:
+        return error
+    closing.close()
+    return RuntimeError("there was no event loop to be had on which the source could close")
+
+
+_closing: set["asyncio.Task[None]"] = set()
+"""A loop holds its tasks weakly."""

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from combinations import SyncSource, ThreadReader, wait_until
+from combinations import SyncSource, ThreadReader, value, wait_until
 from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
 
@@ -42,7 +42,7 @@ def test_as_many_streams_enter_as_there_is_room_for() -> None:
 
 
 def test_threads_that_enter_at_once_are_counted_right() -> None:
-    admission = Admission(10)
+    admission = Admission(8)
 
     def come_and_go(_: int) -> int:
         entered = 0
@@ -53,8 +53,8 @@ def test_threads_that_enter_at_once_are_counted_right() -> None:
         return entered
 
     with ThreadPoolExecutor(8) as threads:
-        assert sum(threads.map(come_and_go, range(8))) > 0
-    assert [admission.enter() for _ in range(11)] == [True] * 10 + [False]
+        assert [*threads.map(come_and_go, range(8))] == [1000] * 8
+    assert [admission.enter() for _ in range(9)] == [True] * 8 + [False]
 
 
 @pytest.fixture
@@ -161,6 +161,8 @@ def test_a_response_that_is_made_and_not_asked_for_takes_no_place(
     response = StreamingService.sse("s", SyncSource(["event"]))
     assert admission.enter()
     response.close()
+    assert value(registry, "stream_active") == 0
+    assert value(registry, "stream_rejected_total") == 0
 
 
 @pytest.mark.usefixtures("in_request")

@@ -133,12 +133,16 @@ class TestShutdown:
         assert_closed_once(source)
 
     def test_exports_and_downloads_go_on_to_their_end(self, combination: Combination) -> None:
-        export = StreamingService.export("e", combination.source(range(1000)), "ndjson")
-        reader = combination.reader.open(export)
-        body = reader.next()
-        streamkit.shutdown()
-        body += reader.rest()
-        assert body == b"".join(b"%d\n" % n for n in range(1000))
+        rows = [b"%d\n" % n for n in range(1000)]
+        for response in (
+            StreamingService.export("e", combination.source(range(1000)), "ndjson"),
+            StreamingService.download(combination.source(rows), filename="f"),
+        ):
+            reader = combination.reader.open(response)
+            body = reader.next()
+            streamkit.shutdown()
+            body += reader.rest()
+            assert body == b"".join(rows)
 
     def test_a_shutdown_may_come_from_another_thread(self, combination: Combination) -> None:
         source = combination.source(repeat("event"))
@@ -159,14 +163,25 @@ def test_clients_come_back_at_different_times() -> None:
     assert len(retries) > 10
 
 
-def test_an_inline_source_ends_after_its_next_event() -> None:
+def test_an_inline_source_ends_before_its_next_event() -> None:
     source = SyncSource(["one", "two", "three", "four"])
     chunks = iter(StreamingService.sse("s", streamkit.inline(source)))
-    next(chunks)
+    assert next(chunks) == b"data: one\n\n"
     streamkit.shutdown()
-    assert b"retry" in b"".join(chunks)
-    assert source.closes == 1
-    assert source.given < 4
+    assert_retried(b"".join(chunks))
+    assert (source.given, source.closes) == (1, 1)
+
+
+def test_an_inline_source_that_makes_an_event_ends_after_it() -> None:
+    def make() -> str:
+        streamkit.shutdown()
+        return "two"
+
+    source = SyncSource(["one", make, "three", "four"])
+    chunks = iter(StreamingService.sse("s", streamkit.inline(source)))
+    assert next(chunks) == b"data: one\n\n"
+    assert_retried(b"".join(chunks), b"data: two\n\n")
+    assert (source.given, source.closes) == (2, 1)
 
 
 class Handler:

@@ -90,11 +90,11 @@ class TestMiddleware:
     def test_gzip_within_the_kits_middleware_has_no_parts(self, client: str, path: Path) -> None:
         """Then there are no parts."""
         answer = ask(client, path, STREAMKIT, GZIP, Accept_Encoding="gzip", Range="bytes=0-9")
-        if answer.status == 200:
-            assert decoded(answer) == DATA
+        if client == "wsgi" or VERSION >= (6,):
+            assert (answer.status, decoded(answer)) == (200, DATA)
+            assert answer.headers["Content-Encoding"] == "gzip"
         else:
-            assert client == "asgi"
-            assert answer.body == DATA[:10]
+            assert (answer.status, answer.body) == (206, DATA[:10])
             assert "Content-Encoding" not in answer.headers
 
     @pytest.mark.parametrize("middleware", [(CONDITIONAL, STREAMKIT), (STREAMKIT, CONDITIONAL)])

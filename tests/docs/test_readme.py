@@ -9,8 +9,11 @@ import pytest
 from asgi_client import get
 from werkzeug.test import Client
 
+from streamkit import kind
+
 ROOT = Path(__file__).resolve().parents[2]
-SHOWN = re.findall(r"<!-- (\S+) -->\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+README = (ROOT / "README.md").read_text()
+SHOWN = re.findall(r"<!-- (\S+) -->\n```python\n(.*?)```", README, re.S)
 
 
 def load(name: str) -> Any:
@@ -31,6 +34,24 @@ def test_the_readme_shows_all_examples() -> None:
     assert {path for path, _ in SHOWN} == {
         f"examples/{path.name}" for path in (ROOT / "examples").glob("*.py")
     }
+
+
+def test_the_readme_says_what_each_kind_of_stream_does_with_a_slow_client_and_a_silent_source() -> (
+    None
+):
+    rows = re.findall(r"^\| `StreamingService\.(\w+)\(.*\| (.*) \| (.*) \|$", README, re.M)
+    mib = kind.MAX_BUFFERED_BYTES // 1024 // 1024
+    does = {
+        "sliding": "loses the oldest past {} waiting events",
+        "suspend": "makes the source wait: {}",
+    }
+    for each, (name, slow_client, heartbeat) in zip(
+        (kind.SSE, kind.DOWNLOAD, kind.EXPORT), rows, strict=True
+    ):
+        assert name == each.name
+        assert slow_client.startswith(does[each.strategy].format(each.capacity))
+        assert heartbeat == ("none" if each.heartbeat is None else f"every {each.heartbeat:.0f} s")
+        assert (f"{mib} MiB at most" in slow_client) == (name == "download")
 
 
 def test_the_example_for_flask_runs() -> None:

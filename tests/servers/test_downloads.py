@@ -164,9 +164,7 @@ def test_a_file_that_shrinks_while_it_is_sent_is_broken_off(server: Server, path
         tells_of(server, "SizeMismatch")
 
 
-def test_a_file_that_grows_is_sent_as_it_was(
-    server: Server, connection: HTTPConnection, path: Path
-) -> None:
+def test_a_file_that_grows_is_sent_as_it_was(connection: HTTPConnection, path: Path) -> None:
     for grown in (0, 1000):
         connection.request("GET", target(file=path, then=SIZE + grown + 1000))
         assert connection.getresponse().read() == DATA + bytes(grown)

@@ -206,9 +206,33 @@ class TestHeartbeats:
 
         asyncio.run(main())
 
-    def test_exports_and_downloads_have_no_heartbeats(self) -> None:
-        assert kind.EXPORT.heartbeat is None
-        assert kind.DOWNLOAD.heartbeat is None
+    def test_exports_and_downloads_have_no_room_for_heartbeats(
+        self, combination: Combination, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However often one were due: that none is, the README says, and its test."""
+        for name in ("EXPORT", "DOWNLOAD"):
+            monkeypatch.setattr(kind, name, replace(getattr(kind, name), heartbeat=0.001))
+
+        def late(element: object) -> Any:
+            def wait() -> Any:
+                if combination.is_async:
+                    return asyncio.sleep(0.02, element)
+                time.sleep(0.02)
+                return element
+
+            return wait
+
+        for format, body in (
+            ("csv", b"a\r\n1\r\n"),
+            ("json", b'[\n{"a":1}\n]\n'),
+            ("ndjson", b'{"a":1}\n'),
+        ):
+            rows = combination.source([late({"a": 1})])
+            export = StreamingService.export("e", rows, format)  # type: ignore[arg-type]
+            assert combination.reader.open(export).rest() == body
+        pieces = combination.source([late(b"1"), late(b"2")])
+        download = StreamingService.download(pieces, filename="f")
+        assert combination.reader.open(download).rest() == b"12"
 
 
 @pytest.mark.parametrize("format", ["json", "csv", "ndjson"])

@@ -15,7 +15,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from combinations import WAIT, AsyncSource, Combination, SyncSource, mark, value, wait_until
+from combinations import (
+    WAIT,
+    AsyncSource,
+    Combination,
+    SyncSource,
+    mark,
+    outcomes,
+    value,
+    wait_until,
+)
 from prometheus_client import CollectorRegistry
 
 import streamkit
@@ -23,17 +32,14 @@ from streamkit import StreamingService, StreamResponse, kind
 from streamkit.stream.buffer import Buffer
 from streamkit.stream.wake import LoopWake
 
-CLOSED = "stream_closed_total"
-
 
 def assert_settled(source: Any, registry: CollectorRegistry, outcome: str | None) -> None:
     assert source.closed.wait(WAIT)
     wait_until(lambda: value(registry, "stream_active") == 0)
     assert source.closes == 1
-    assert len(source.places) <= 1
-    assert source.marks <= {"caller"}
-    for each in ("completed", "disconnected", "failed"):
-        assert value(registry, CLOSED, outcome=each) == (each == outcome)
+    assert len(source.places) == 1
+    assert source.marks == {"caller"}
+    assert outcomes(registry) == ({} if outcome is None else {outcome: 1})
 
 
 def export(source: Any, **arguments: Any) -> StreamResponse:
@@ -60,12 +66,14 @@ def test_the_source_is_closed_before_the_last_chunk(
     combination: Combination, registry: CollectorRegistry
 ) -> None:
     source = combination.source([1])
+    mark.set("caller")
     reader = combination.reader.open(StreamingService.export("rows", source, "json"))
     chunks = b""
     while not chunks.endswith(b"]\n"):
         chunks += reader.next()
     assert source.closes == 1
-    reader.leave()
+    assert reader.rest() == b""
+    assert_settled(source, registry, "completed")
 
 
 def test_the_source_starts_with_the_first_chunk_and_not_before(combination: Combination) -> None:
@@ -97,10 +105,12 @@ def test_the_source_raises_before_its_first_element(
 ) -> None:
     error = OSError("no rows")
     source = combination.source([error])
+    mark.set("caller")
     reader = combination.reader.open(StreamingService.export("rows", source, "json"))
     with pytest.raises(OSError, match="no rows") as raised:
         reader.next()
     assert raised.value is error
+    assert_settled(source, registry, "failed")
 
 
 def test_closing_the_source_fails(combination: Combination, registry: CollectorRegistry) -> None:
@@ -192,6 +202,9 @@ def test_the_consumer_leaves_while_the_pump_drops(
         reader.leave()
         assert source.closed.wait(WAIT)
         assert source.closes == 1
+    wait_until(lambda: outcomes(registry) == {"disconnected": 20})
+    assert value(registry, "stream_active") == 0
+    assert value(registry, "stream_dropped_total") > 0
 
 
 def test_the_consumer_leaves_before_the_first_chunk(
@@ -286,6 +299,7 @@ def test_callbacks_run_once_the_stream_is_over_in_the_context_of_the_source(
     reader.leave()
     assert over.wait(WAIT)
     assert seen == [("caller", 1, None)]
+    assert_settled(source, registry, "disconnected")
 
 
 def test_a_closing_line_is_logged(
@@ -631,7 +645,7 @@ class TestInline:
         release.set()
         consumer.join(WAIT)
         assert result == ["over"]
-        assert source.closes == 1
+        assert_settled(source, registry, "disconnected")
 
     def test_an_inline_source_is_refused_on_an_event_loop(
         self, registry: CollectorRegistry

@@ -6,8 +6,7 @@ from contextvars import Context
 from dataclasses import replace
 from functools import partial
 from random import randint
-from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from werkzeug.datastructures import Headers
 
@@ -19,6 +18,7 @@ from streamkit.http.negotiation import Answer, Negotiator, describe_nothing, wit
 from streamkit.kind import DOWNLOAD
 from streamkit.metrics import StreamMetrics
 from streamkit.plan import Plan
+from streamkit.reply import Reply
 from streamkit.request import Request
 from streamkit.source import Source
 from streamkit.stream.chunks import AsyncChunks, Chunks, Departure
@@ -31,7 +31,7 @@ from streamkit.stream.setting import Callback, Setting
 from streamkit.stream.unread import Unread
 from streamkit.stream.wake import running_loop
 
-__all__ = ["Reply", "StreamResponse"]
+__all__ = ["StreamResponse"]
 
 BODILESS: Final = frozenset({204, 304, 412, 416})
 """What is sent without a body: by RFC 9110, sections 15.3.5 and 15.4.5, the first two; of the
@@ -40,36 +40,8 @@ others there is nothing to say."""
 RETRY_AFTER: Final = (1, 10)
 """Seconds between which clients are to come back that were not let in."""
 
-B = TypeVar("B", covariant=True)
 C = TypeVar("C")
 S = TypeVar("S", "Pipeline[Wait]", "Pipeline[AsyncWait]", FileStream)
-
-
-class Reply(Generic[B]):
-    """What one request is answered with: the ``status``, and the ``body`` or None for none.
-
-    The headers are those that ``begin`` was given. As a context manager around what sends the head
-    it closes the stream if that raises.
-    """
-
-    __slots__ = ("_response", "body", "status")
-
-    def __init__(self, response: "StreamResponse", status: int, body: B) -> None:
-        self._response = response
-        self.status = status
-        self.body = body
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            self._response.close()
 
 
 class StreamResponse:
@@ -142,7 +114,7 @@ class StreamResponse:
 
     def begin(
         self, request: Request, status: int, headers: ResponseHeaders
-    ) -> "Reply[Chunks | ServerFile | None]":
+    ) -> Reply[Chunks | ServerFile | None]:
         """Answer ``request`` on this thread, up to the first chunk.
 
         ``status`` and ``headers`` are those that the native response has by now; ``headers`` are
@@ -157,10 +129,10 @@ class StreamResponse:
         try:
             answer, file = self._answer(request, status, headers)
             if answer.plan is None or file is not None:
-                return Reply(self, answer.status, file)
+                return Reply(answer.status, file, self.close)
             chunks = self._chunks(answer.plan, request.watch, inline=request.inline)
             if chunks.prefetch():
-                return Reply(self, answer.status, chunks)
+                return Reply(answer.status, chunks, self.close)
             return self._nothing_more(headers)
         except BaseException:
             self.close()
@@ -168,7 +140,7 @@ class StreamResponse:
 
     async def abegin(
         self, request: Request, status: int, headers: ResponseHeaders
-    ) -> "Reply[AsyncChunks | ServerFile | None]":
+    ) -> Reply[AsyncChunks | ServerFile | None]:
         """``begin`` on the running loop: the body is ``AsyncChunks``.
 
         Or a ``ServerFile``, for a server that sends files by their path.
@@ -176,11 +148,11 @@ class StreamResponse:
         try:
             answer, file = self._answer(request, status, headers)
             if answer.plan is None or file is not None:
-                return Reply(self, answer.status, file)
+                return Reply(answer.status, file, self.close)
             chunks = self._async_chunks(answer.plan, request.departure)
             try:
                 if await chunks.prefetch():
-                    return Reply(self, answer.status, chunks)
+                    return Reply(answer.status, chunks, self.close)
             except BaseException:
                 await chunks.aclose()
                 raise
@@ -192,7 +164,7 @@ class StreamResponse:
 
     def begin_around(
         self, content: C, request: Request, status: int, headers: ResponseHeaders
-    ) -> "Reply[C | None]":
+    ) -> Reply[C | None]:
         """In place of ``begin`` if ``content`` was put around the body of this response.
 
         Or instead of it. It is sent as it is, if there is room, and opens this response when it is
@@ -206,7 +178,7 @@ class StreamResponse:
         except BaseException:
             self.close()
             raise
-        return Reply(self, answer.status, None if answer.plan is None else content)
+        return Reply(answer.status, None if answer.plan is None else content, self.close)
 
     def around(self, content: Iterable[bytes] | AsyncIterable[bytes]) -> "StreamResponse":
         """A response around ``content``, which a middleware made of this one.
@@ -282,9 +254,9 @@ class StreamResponse:
         describe_nothing(headers)
         return 503
 
-    def _nothing_more(self, headers: ResponseHeaders) -> "Reply[None]":
+    def _nothing_more(self, headers: ResponseHeaders) -> Reply[None]:
         without_body(headers)
-        return Reply(self, 204, None)
+        return Reply(204, None, self.close)
 
     def _chunks(
         self,

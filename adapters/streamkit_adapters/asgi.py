@@ -8,8 +8,7 @@ from streamkit.adapting import (
     BaseStreamingService,
     Gate,
     StreamResponse,
-    asgi_headers,
-    asgi_query,
+    asgi_pass_through,
     asgi_respond,
 )
 
@@ -65,10 +64,8 @@ class StreamkitMiddleware:
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        tenant = self._gate.tenant_of(scope)
-        headers, query = asgi_headers(scope), asgi_query(scope)
-        with self._gate.pass_through(scope["method"], headers, query, tenant):
-            await self._app(scope, receive, send)
+        await asgi_pass_through(self._gate, _as_it_is, self._app, scope, receive, send)
+
+
+def _as_it_is(scope: HTTPScope) -> HTTPScope:
+    return scope

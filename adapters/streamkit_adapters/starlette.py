@@ -16,7 +16,7 @@ from streamkit.adapting import (
     Gate,
     StreamResponse,
     asgi_headers,
-    asgi_query,
+    asgi_pass_through,
     asgi_respond,
     raw_headers,
 )
@@ -124,10 +124,4 @@ class StreamkitMiddleware:
         self._gate = Gate(tenant, max_streams)
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        tenant = self._gate.tenant_of(Request(scope)) if self._gate.tenant else None
-        headers, query = asgi_headers(scope), asgi_query(scope)
-        with self._gate.pass_through(scope["method"], headers, query, tenant):
-            await self._app(scope, receive, send)
+        await asgi_pass_through(self._gate, Request, self._app, scope, receive, send)

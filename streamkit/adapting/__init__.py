@@ -38,12 +38,14 @@ For WSGI, in full::
                 return self.app(environ, start_response)
 """
 
-from streamkit.adapting.asgi import asgi_headers, asgi_query, asgi_respond, raw_headers
+from streamkit.adapting.asgi import asgi_headers, asgi_pass_through, asgi_respond, raw_headers
 from streamkit.adapting.gate import Gate
 from streamkit.adapting.wsgi import status_line, wsgi_body, wsgi_request
 from streamkit.http.headers import ResponseHeaders
+from streamkit.metrics import expose
+from streamkit.reply import Reply
 from streamkit.request import Request, context, tenant_name
-from streamkit.response import Reply, StreamResponse
+from streamkit.response import StreamResponse
 from streamkit.rows.tables import Table
 from streamkit.rows.values import plain
 from streamkit.service import BaseStreamingService, Source
@@ -73,9 +75,10 @@ __all__ = [
     "Table",
     "aclose",
     "asgi_headers",
-    "asgi_query",
+    "asgi_pass_through",
     "asgi_respond",
     "context",
+    "expose",
     "plain",
     "raw_headers",
     "running_loop",

@@ -3,16 +3,19 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from werkzeug.datastructures import Headers
 
+from streamkit.adapting.gate import Gate
 from streamkit.request import Request
 from streamkit.response import StreamResponse
 from streamkit.stream.chunks import AsyncChunks
 from streamkit.stream.server_file import ServerFile
 
-__all__ = ["asgi_headers", "asgi_query", "asgi_respond", "raw_headers"]
+__all__ = ["asgi_headers", "asgi_pass_through", "asgi_respond", "raw_headers"]
+
+N = TypeVar("N")
 
 # Frameworks have types of their own for these.
 Scope = Mapping[str, Any]
@@ -63,6 +66,27 @@ async def asgi_respond(
             await send_body(b"", False)
 
 
+async def asgi_pass_through(
+    gate: Gate[N],
+    native: Callable[[Any], N],
+    app: Callable[[Any, Any, Any], Awaitable[None]],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Call ``app`` behind ``gate``, if this is an HTTP request; as it is if it is anything else.
+
+    ``native`` makes the framework's own request of ``scope``, for the tenant.
+    """
+    if scope["type"] != "http":
+        await app(scope, receive, send)
+        return
+    tenant = gate.tenant_of(native(scope)) if gate.tenant else None
+    query = scope.get("query_string", b"").decode("latin-1")
+    with gate.pass_through(scope["method"], asgi_headers(scope), query, tenant):
+        await app(scope, receive, send)
+
+
 async def _departure(receive: Receive) -> None:
     """Read away what is left of the request's body, until the client leaves."""
     while (await receive())["type"] != "http.disconnect":
@@ -73,12 +97,6 @@ def asgi_headers(scope: Scope) -> Headers:
     """The headers of a request."""
     raw: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
     return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
-
-
-def asgi_query(scope: Scope) -> str:
-    """The query string of a request."""
-    query: bytes = scope.get("query_string", b"")
-    return query.decode("latin-1")
 
 
 def raw_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

@@ -1,39 +1,26 @@
-"""Flask: a response is a ``flask.Response``."""
+"""The response, whose body is a stream."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
-try:
-    import flask
-    from flask.globals import app_ctx, request_ctx
-except ImportError as error:
-    raise ImportError(f"{__name__} needs Flask: pip install 'streamkit-http[flask]'") from error
-
+import flask
 from werkzeug.datastructures import Headers
 
-from streamkit import metrics
 from streamkit.adapting import (
     BaseStreamingService,
     Chunks,
     ClientLeft,
-    LastOf,
-    Once,
     ServerFile,
     StreamResponse,
-    context,
-    tenant_name,
     wsgi_body,
     wsgi_request,
 )
-from streamkit_adapters import wsgi
+from streamkit_adapters.flask.contexts import keep_contexts
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware"]
+__all__ = ["StreamingResponse", "StreamingService"]
 
 
 class StreamingResponse(flask.Response):
@@ -57,7 +44,7 @@ class StreamingResponse(flask.Response):
         # A body that is passed through is returned as it is, without what call_on_close was given.
         self.direct_passthrough = False
         self.call_on_close(self._stream.close)
-        is_handled = _keep_contexts(self._stream)
+        is_handled = keep_contexts(self._stream)
         self.call_on_close(is_handled)
         try:
             self._begin(environ, is_handled)
@@ -145,53 +132,6 @@ class _Body:
         self._chunks.close()
 
 
-def _keep_contexts(stream: StreamResponse) -> Callable[[], None]:
-    """Put the teardown of the request's and the app's context off until ``stream`` is over.
-
-    Flask tears a context down when it is popped as often as it was pushed, and takes the pushes
-    back in their order. The one here comes before that of the request, and is never taken back:
-    what Flask would do then is done when the stream is over and the request was handled. The
-    latter is to be told by a call of what is returned.
-    """
-    contexts: tuple[Any, ...] = (app_ctx, request_ctx)
-    failure: list[BaseException] = []
-    is_last = LastOf(2)
-    is_first = Once()
-
-    def keep() -> None:
-        for pushed in contexts:
-            pushed.push()
-            pushed._cv_tokens.insert(0, pushed._cv_tokens.pop())
-
-    def leave(error: BaseException | None = None) -> None:
-        if error is not None:
-            failure.append(error)
-        if is_last():
-            # The stream's own context may still be entered by whoever has just left.
-            stream.context.copy().run(tear_down)
-
-    def tear_down() -> None:
-        is_popped = len(request_ctx._cv_tokens) == 1
-        for pushed in contexts:
-            del pushed._cv_tokens[0]
-        if is_popped:
-            error = failure[0] if failure else None
-            with ExitStack() as stack:
-                stack.callback(app_ctx.app.do_teardown_appcontext, error)
-                stack.callback(request_ctx.request.close)
-                stack.callback(app_ctx.app.do_teardown_request, error)
-
-    def is_handled() -> None:
-        if is_first():
-            leave()
-
-    if stream.never_waits or not stream.context.run(flask.has_request_context):
-        return lambda: None
-    stream.context.run(keep)
-    stream.call_on_close(leave)
-    return is_handled
-
-
 class StreamingService(BaseStreamingService[StreamingResponse]):
     """The service, returning Flask responses."""
 
@@ -203,46 +143,3 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
         # Flask makes any other response one of its app's class, and then it would be no more.
         kind: type[StreamingResponse] = type("StreamingResponse", (StreamingResponse, base), {})
         return kind(response)
-
-
-class StreamkitMiddleware:
-    """Sets ``streamkit.context`` for each request of an app.
-
-    ``tenant`` takes the Flask request and returns the tenant's name, or None for ``"system"``. It
-    is called before the request is handled, when ``session`` is there already. ``max_streams`` may
-    be open at a time in a process: more are answered with 503. ``metrics`` is the path of a route,
-    ``"/metrics"`` say, where Prometheus finds the metrics.
-    """
-
-    def __init__(
-        self,
-        app: flask.Flask | None = None,
-        *,
-        tenant: Callable[[flask.Request], str | None] | None = None,
-        max_streams: int | None = None,
-        metrics: str | None = None,
-    ) -> None:
-        self._tenant = tenant
-        self._max_streams = max_streams
-        self._metrics = metrics
-        if app is not None:
-            self.init_app(app)
-
-    def init_app(self, app: flask.Flask) -> None:
-        app.wsgi_app = wsgi.StreamkitMiddleware(  # type: ignore[method-assign]
-            app.wsgi_app, max_streams=self._max_streams
-        )
-        if self._tenant is not None:
-            app.before_request(partial(_set_tenant, self._tenant))
-        if self._metrics is not None:
-            app.add_url_rule(self._metrics, "streamkit.metrics", _expose_metrics)
-
-
-def _expose_metrics() -> flask.Response:
-    body, content_type = metrics.expose(flask.request.headers.get("Accept", ""))
-    return flask.Response(body, content_type=content_type)
-
-
-def _set_tenant(tenant: Callable[[flask.Request], str | None]) -> None:
-    # The WSGI middleware around the app takes it back.
-    context.set(replace(context.get(), tenant=tenant_name(tenant(flask.request))))

@@ -1,0 +1,55 @@
+"""The middleware: the context of a request, the limit of streams, and a route for Prometheus."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import flask
+
+from streamkit.adapting import context, expose, tenant_name
+from streamkit_adapters import wsgi
+
+__all__ = ["StreamkitMiddleware"]
+
+
+class StreamkitMiddleware:
+    """Sets ``streamkit.context`` for each request of an app.
+
+    ``tenant`` takes the Flask request and returns the tenant's name, or None for ``"system"``. It
+    is called before the request is handled, when ``session`` is there already. ``max_streams`` may
+    be open at a time in a process: more are answered with 503. ``metrics`` is the path of a route,
+    ``"/metrics"`` say, where Prometheus finds the metrics.
+    """
+
+    def __init__(
+        self,
+        app: flask.Flask | None = None,
+        *,
+        tenant: Callable[[flask.Request], str | None] | None = None,
+        max_streams: int | None = None,
+        metrics: str | None = None,
+    ) -> None:
+        self._tenant = tenant
+        self._max_streams = max_streams
+        self._metrics = metrics
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: flask.Flask) -> None:
+        app.wsgi_app = wsgi.StreamkitMiddleware(  # type: ignore[method-assign]
+            app.wsgi_app, max_streams=self._max_streams
+        )
+        if self._tenant is not None:
+            app.before_request(partial(_set_tenant, self._tenant))
+        if self._metrics is not None:
+            app.add_url_rule(self._metrics, "streamkit.metrics", _expose_metrics)
+
+
+def _expose_metrics() -> flask.Response:
+    body, content_type = expose(flask.request.headers.get("Accept", ""))
+    return flask.Response(body, content_type=content_type)
+
+
+def _set_tenant(tenant: Callable[[flask.Request], str | None]) -> None:
+    # The WSGI middleware around the app takes it back.
+    context.set(replace(context.get(), tenant=tenant_name(tenant(flask.request))))

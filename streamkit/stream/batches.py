@@ -104,9 +104,9 @@ class Batches:
     """What is drained from ``buffer``, with the heartbeats and the end that ``agenda`` asks for.
 
     ``chunks`` gives non-empty chunks, and None when there is nothing to take. It ends with the
-    source, or as the stream retires, and then ``outcome`` says which; also if the buffer was
-    abandoned, by another thread it may be, and then what came so far is not the whole. It raises
-    what the source raised, after the chunks before it, and what the encoder raises.
+    source, or as the stream retires, and then ``outcome`` says which. It raises what the source
+    raised, after the chunks before it, and what the encoder raises. Nothing that it gives after the
+    buffer was abandoned is to be sent: whoever abandons takes elements away as well.
     """
 
     def __init__(self, buffer: Buffer, encoder: Encoder, agenda: Agenda, record: Record) -> None:
@@ -135,10 +135,6 @@ class Batches:
             dropped = buffer.dropped
             gap, told = dropped - told, dropped
             batch = buffer.drain()
-            if buffer.abandoned:
-                # Whoever abandons takes elements away at the same time, so that some may be
-                # missing from this batch.
-                return
             record.add(buffer.offered, buffer.dropped)
             if ended and not batch and not gap:
                 break

@@ -129,7 +129,8 @@ class Pipeline(Generic[W]):
             if lifetime.has_left:
                 self._free_batch()
         if lifetime.has_left:
-            # Another thread has made it leave meanwhile: what is cut off does not go on to its end.
+            # Another thread has made it leave meanwhile, and may have taken elements of this very
+            # batch. What is cut off does not go on to its end.
             return None
         if isinstance(chunk, bytes):
             self._setting.record.chunk(chunk)

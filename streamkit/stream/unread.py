@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any
+from typing import Any, Final
 
 from streamkit.source import Source
 from streamkit.stream.background import background_loop
@@ -12,6 +12,9 @@ from streamkit.stream.setting import Setting
 from streamkit.stream.wake import call_on, running_loop
 
 __all__ = ["Leave", "Unread", "close_unread"]
+
+MAX_STEPS: Final = 100
+"""How often a source may let others have a turn that closes where there is no loop."""
 
 Leave = Callable[[BaseException | None], None]
 """Is told that a source is closed, and what it failed with if it did."""
@@ -104,9 +107,12 @@ def _close_async(
 
 
 def _without_loop(closing: Coroutine[Any, Any, None]) -> BaseException | None:
-    """What has nothing to wait for, such as a generator that never began, closes without a loop."""
+    """What waits for nothing, such as a generator that never began, closes without a loop."""
     try:
-        closing.send(None)
+        for _ in range(MAX_STEPS):
+            if closing.send(None) is not None:
+                # It waits for a future, which only a loop could bring about.
+                break
     except StopIteration:
         return None
     except BaseException as error:

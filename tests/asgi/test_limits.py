@@ -11,8 +11,16 @@ from streamkit_adapters import asgi
 
 class TestASGI(AsyncSuite):
     @contextmanager
-    def serve(self, view: View, *, max_streams: int | None = None) -> Iterator[Callable[..., Any]]:
+    def serve(
+        self,
+        view: View,
+        *,
+        max_streams: int | None = None,
+        tenant: str | None = None,
+        nested: bool = False,
+    ) -> Iterator[Callable[..., Any]]:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await view(asgi.StreamingService)(scope, receive, send)
 
-        yield asgi.StreamkitMiddleware(app, max_streams=max_streams)
+        inner: Any = asgi.StreamkitMiddleware(app) if nested else app
+        yield asgi.StreamkitMiddleware(inner, tenant=lambda _: tenant, max_streams=max_streams)

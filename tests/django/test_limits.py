@@ -13,6 +13,7 @@ from combinations import value, wait_until
 from django import VERSION
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.http import HttpRequest
 from django.test import override_settings
 from django_site.clients import ASGIClient, WSGIClient
 from django_site.middleware import put_around
@@ -27,12 +28,23 @@ from streamkit_adapters.django import StreamingService
 STREAMKIT = "streamkit_adapters.django.StreamkitMiddleware"
 
 
+def acme(request: HttpRequest) -> str:
+    return "acme"
+
+
 @contextmanager
-def serve(handler: type[Any], view: View, max_streams: int | None) -> Iterator[Callable[..., Any]]:
-    options = {} if max_streams is None else {"MAX_STREAMS": max_streams}
+def serve(
+    handler: type[Any],
+    view: View,
+    *,
+    max_streams: int | None = None,
+    tenant: str | None = None,
+    nested: bool = False,
+) -> Iterator[Callable[..., Any]]:
+    options = {"MAX_STREAMS": max_streams, "TENANT": tenant and f"{__name__}.{tenant}"}
     with (
-        site(lambda request: view(StreamingService), STREAMKIT),
         override_settings(STREAMKIT=options),
+        site(lambda request: view(StreamingService), *[STREAMKIT] * (1 + nested)),
     ):
         yield handler()
 
@@ -40,8 +52,8 @@ def serve(handler: type[Any], view: View, max_streams: int | None) -> Iterator[C
 class TestWSGI(Suite):
     is_async = False
 
-    def serve(self, view: View, *, max_streams: int | None = None) -> Any:
-        return serve(WSGIHandler, view, max_streams)
+    def serve(self, view: View, **options: Any) -> Any:
+        return serve(WSGIHandler, view, **options)
 
     def wrap(self, response: Any) -> Any:
         response.streaming_content = map(bytes, response.streaming_content)
@@ -49,8 +61,8 @@ class TestWSGI(Suite):
 
 
 class TestASGI(AsyncSuite):
-    def serve(self, view: View, *, max_streams: int | None = None) -> Any:
-        return serve(ASGIHandler, view, max_streams)
+    def serve(self, view: View, **options: Any) -> Any:
+        return serve(ASGIHandler, view, **options)
 
     async def call(self, app: Any, client: asgi_client.Client) -> None:
         try:

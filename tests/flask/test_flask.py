@@ -405,3 +405,42 @@ def test_a_route_for_prometheus_is_one_line(
 def test_a_route_for_prometheus_is_there_only_when_asked_for(app: Flask) -> None:
     StreamkitMiddleware(app)
     assert app.test_client().get("/metrics").status_code == 404
+
+
+class ServerExit(BaseException):
+    """As a server raises it to end a worker: no error of the view."""
+
+
+@SOURCES
+@pytest.mark.parametrize("error_class", [ValueError, ServerExit])
+def test_teardown_runs_where_the_server_refuses_the_head(
+    app: Flask, log: list[str], source: Callable[[list[str]], Any], error_class: Any
+) -> None:
+    """As for a header that it cannot send."""
+
+    @app.get("/")
+    def view() -> StreamingResponse:
+        g.order = 1
+        return StreamingService.export("e", source(log), "ndjson")
+
+    def refuse(*head: object) -> Any:
+        raise error_class("invalid header")
+
+    with pytest.raises(error_class, match="invalid header"):
+        app(create_environ("/?q=x"), refuse)
+    wait_until(lambda: len(log) == 3)
+    assert log[0] == "source closed"
+    assert {line.partition(":")[0] for line in log[1:]} == {"request torn down", "app torn down"}
+
+
+def test_teardown_runs_where_a_source_exits_before_its_first_row(
+    app: Flask, log: list[str]
+) -> None:
+    @app.get("/")
+    def view() -> StreamingResponse:
+        return StreamingService.export("e", SyncSource([ServerExit()]), "ndjson")
+
+    with pytest.raises(ServerExit):
+        app(create_environ("/"), lambda *head: lambda data: None)
+    wait_until(lambda: len(log) == 2)
+    assert {line.partition(":")[0] for line in log} == {"request torn down", "app torn down"}

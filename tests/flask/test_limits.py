@@ -14,9 +14,18 @@ class TestFlask(Suite):
     is_async = False
 
     @contextmanager
-    def serve(self, view: View, *, max_streams: int | None = None) -> Iterator[Callable[..., Any]]:
+    def serve(
+        self,
+        view: View,
+        *,
+        max_streams: int | None = None,
+        tenant: str | None = None,
+        nested: bool = False,
+    ) -> Iterator[Callable[..., Any]]:
         app = flask.Flask(__name__)
-        flask_adapter.StreamkitMiddleware(app, max_streams=max_streams)
+        if nested:
+            flask_adapter.StreamkitMiddleware(app)
+        flask_adapter.StreamkitMiddleware(app, tenant=lambda _: tenant, max_streams=max_streams)
         app.add_url_rule("/", view_func=lambda: view(flask_adapter.StreamingService))
         yield app
 

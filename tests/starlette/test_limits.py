@@ -16,10 +16,19 @@ from streamkit_adapters import starlette as starlette_adapter
 
 class TestStarlette(AsyncSuite):
     @contextmanager
-    def serve(self, view: View, *, max_streams: int | None = None) -> Iterator[Callable[..., Any]]:
+    def serve(
+        self,
+        view: View,
+        *,
+        max_streams: int | None = None,
+        tenant: str | None = None,
+        nested: bool = False,
+    ) -> Iterator[Callable[..., Any]]:
         async def endpoint(request: Request) -> Response:
             response: Response = view(starlette_adapter.StreamingService)
             return response
 
-        middleware: Any = Middleware(starlette_adapter.StreamkitMiddleware, max_streams=max_streams)
-        yield Starlette(routes=[Route("/", endpoint)], middleware=[middleware])
+        ours: Any = starlette_adapter.StreamkitMiddleware
+        outer = Middleware(ours, tenant=lambda _: tenant, max_streams=max_streams)
+        inner = [Middleware(ours)] if nested else []
+        yield Starlette(routes=[Route("/", endpoint)], middleware=[outer, *inner])

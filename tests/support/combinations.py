@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
 
 from streamkit import StreamResponse
-from streamkit.adapting import Reply, Request
+from streamkit.adapting import Reply, Request, running_loop
 
 WAIT = 5.0
 """Seconds after which a test that waits for an event has failed."""
@@ -72,7 +72,8 @@ class AsyncSource(Source):
     """Its callables may return an awaitable, which is awaited."""
 
     def _place(self) -> object:
-        return asyncio.current_task()
+        # Where there is no loop, what was never begun is closed without one.
+        return asyncio.current_task() if running_loop() else super()._place()
 
     def __aiter__(self) -> Self:
         return self

@@ -13,8 +13,16 @@ class TestWSGI(Suite):
     is_async = False
 
     @contextmanager
-    def serve(self, view: View, *, max_streams: int | None = None) -> Iterator[Callable[..., Any]]:
+    def serve(
+        self,
+        view: View,
+        *,
+        max_streams: int | None = None,
+        tenant: str | None = None,
+        nested: bool = False,
+    ) -> Iterator[Callable[..., Any]]:
         def app(environ: Any, start_response: Any) -> Any:
             return view(wsgi.StreamingService)(environ, start_response)
 
-        yield wsgi.StreamkitMiddleware(app, max_streams=max_streams)
+        inner: Any = wsgi.StreamkitMiddleware(app) if nested else app
+        yield wsgi.StreamkitMiddleware(inner, tenant=lambda _: tenant, max_streams=max_streams)

@@ -1,5 +1,7 @@
 """The WSGI adapter, through the two checkers of PEP 3333 and by hand."""
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Any
@@ -8,10 +10,11 @@ from wsgiref.validate import validator
 
 import pytest
 import webtest.lint
-from combinations import AsyncSource, SyncSource
+from combinations import AsyncSource, SyncSource, value
 from prometheus_client import CollectorRegistry
 
 import streamkit
+from streamkit.stream import background
 from streamkit_adapters.wsgi import StreamingResponse, StreamingService, StreamkitMiddleware
 
 RESPONSES: dict[str, tuple[Callable[[Any], StreamingResponse], bytes]] = {
@@ -131,3 +134,41 @@ class TestMiddleware:
             "/", headers={"X-Tenant": "north"}
         )
         assert response.text == "data: GET localhost:80 None system\n\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("can't start new thread"), OSError(24, "Too many open files")],
+    ids=["thread", "descriptor"],
+)
+def test_nothing_is_lost_where_there_is_no_loop_for_an_async_source(
+    error: Exception, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails before there is a stream. The place is free, and the source closed, all the same."""
+
+    def fail(*arguments: object) -> Any:
+        raise error
+
+    monkeypatch.setattr(background, "_background", background._Background())
+    sources = [AsyncSource([1]) for _ in range(3)]
+    waiting = iter(sources)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        return StreamingService.export("e", next(waiting), "ndjson")(environ, start_response)
+
+    limited = StreamkitMiddleware(app, max_streams=1)
+    with monkeypatch.context() as patch:
+        if isinstance(error, OSError):
+            patch.setattr(asyncio, "new_event_loop", fail)
+        else:
+            patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(type(error), match=str(error).replace("[", ".")):
+            limited(environ(), recorder([]))
+        started: list[Any] = []
+        assert list(limited(environ("HEAD"), recorder(started))) == []
+        assert started[0][0] == "200 OK"
+    for source in sources[:2]:
+        assert source.closed.is_set()
+        assert (source.given, source.closes) == (0, 1)
+    assert value(registry, "stream_active") == 0
+    assert b"".join(limited(environ(), recorder([]))) == b"1\n"

@@ -49,6 +49,7 @@ class StreamingResponse(StreamingHttpResponse):
         self.stream = response
         self._body: Any = _Body(response)
         self._through_asgi = through_asgi.get()
+        self._is_answering = False
         super().__init__(
             cast("Any", self._body), status=response.status, headers=dict(response.headers.items())
         )
@@ -100,7 +101,13 @@ class StreamingResponse(StreamingHttpResponse):
         return b"".join(self)
 
     def prepare(self, request: HttpRequest) -> None:
-        """Fit it to the request, and take the first chunk, so that a source may fail here."""
+        """Fit it to the request, and take the first chunk, so that a source may fail here.
+
+        Once, though ``MIDDLEWARE`` may have ours more than once.
+        """
+        if self._is_answering:
+            return
+        self._is_answering = True
         asked = replace(wsgi_request(request.META), method=request.method or "")
         if self._is_wrapped:
             self._begin_around(asked)
@@ -115,6 +122,9 @@ class StreamingResponse(StreamingHttpResponse):
 
     async def aprepare(self, request: HttpRequest) -> None:
         """``prepare`` under ASGI."""
+        if self._is_answering:
+            return
+        self._is_answering = True
         asked = Request(method=request.method or "", headers=EnvironHeaders(request.META))
         if self._is_wrapped:
             self._begin_around(asked)

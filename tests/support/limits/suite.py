@@ -1,6 +1,7 @@
 """What is true of a request for a stream in every adapter."""
 
 import asyncio
+import gc
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import asgi_client
 import pytest
-from combinations import WAIT, AsyncSource, SyncSource, value, wait_until
+from combinations import WAIT, AsyncSource, SyncSource, outcomes, value, wait_until
 from downloads.clients import Answer, ask_asgi, ask_wsgi
 from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
@@ -32,9 +33,17 @@ class Suite(ABC):
 
     @abstractmethod
     def serve(
-        self, view: View, *, max_streams: int | None = None
+        self,
+        view: View,
+        *,
+        max_streams: int | None = None,
+        tenant: str | None = None,
+        nested: bool = False,
     ) -> AbstractContextManager[Callable[..., Any]]:
-        """An application whose middleware lets in so many streams of the view at a time."""
+        """An application whose middleware lets in so many streams of the view at a time.
+
+        ``nested`` is with a second middleware inside of that one, which has nothing to say.
+        """
 
     def ask(self, app: Any, method: str = "GET", **headers: str) -> Answer:
         named = Headers({name.replace("_", "-"): text for name, text in headers.items()})
@@ -203,6 +212,82 @@ class Suite(ABC):
             connect(app, f"/{query}", headers=headers) as client,
         ):
             assert client.event().data == expected
+
+    def test_an_inner_middleware_inherits_the_tenant_and_the_limit(
+        self, registry: CollectorRegistry, clients: ExitStack
+    ) -> None:
+        def view(service: Any) -> Any:
+            tenants.append(streamkit.context.get().tenant)
+            return service.sse("s", AsyncSource(["event", forever]))
+
+        tenants: list[str] = []
+        with self.serve(view, max_streams=1, tenant="acme", nested=True) as app:
+            client = self.connected(clients, app)
+            assert_rejected(self.ask(app))
+            client.disconnect()
+            client.assert_source_closed()
+            self.connected(clients, app).disconnect()
+        assert tenants == ["acme"] * 3
+        assert value(registry, "stream_rejected_total", tenant="acme") == 1
+
+    def test_a_part_is_the_same_behind_two_middlewares(self) -> None:
+        with self.serve(tagged, nested=True) as app:
+            answer = self.ask(app, Range="bytes=2-4")
+        assert (answer.status, answer.body) == (206, b"234")
+        assert answer.headers["Content-Range"] == "bytes 2-4/10"
+
+    def test_nothing_is_lost_where_no_thread_is_to_be_had(
+        self, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The place, the gauge and the source are as if the stream had never been asked for."""
+        start = threading.Thread.start
+        failing = SyncSource(range(1000))
+        sources = iter([failing, SyncSource([1, 2])])
+
+        def start_no_pump(thread: threading.Thread) -> None:
+            if thread.name == "streamkit-pump":
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        with self.serve(lambda s: s.export("e", next(sources), "ndjson"), max_streams=1) as app:
+            monkeypatch.setattr(threading.Thread, "start", start_no_pump)
+            self.ask_what_fails(app, "can't start new thread")
+            monkeypatch.setattr(threading.Thread, "start", start)
+            assert failing.closed.wait(WAIT)
+            assert (failing.given, failing.closes) == (0, 1)
+            wait_until(lambda: value(registry, "stream_active") == 0)
+            assert outcomes(registry) == {"failed": 1}
+            answer = self.ask(app)
+            assert (answer.status, answer.body) == (200, b"1\n2\n")
+
+    # Django's ASGI handler does not close the file of the request's body then.
+    @pytest.mark.filterwarnings("ignore:Unclosed file <tempfile.Spooled:ResourceWarning")
+    @SOURCES
+    def test_nothing_is_lost_where_a_source_exits_before_its_first_element(
+        self, source_class: Any, registry: CollectorRegistry
+    ) -> None:
+        class Exit(BaseException):
+            """As SystemExit is, which would end the loop of the test as well."""
+
+        failing = source_class([Exit("not an error of the view")])
+        sources = iter([failing, SyncSource([1, 2])])
+        with self.serve(lambda s: s.export("e", next(sources), "ndjson"), max_streams=1) as app:
+            self.ask_what_fails(app, "not an error of the view")
+            assert failing.closed.wait(WAIT)
+            assert failing.closes == 1
+            wait_until(lambda: value(registry, "stream_active") == 0)
+            answer = self.ask(app)
+            assert (answer.status, answer.body) == (200, b"1\n2\n")
+        gc.collect()
+
+    def ask_what_fails(self, app: Any, message: str) -> None:
+        """Frameworks answer an error with a 500, protocols raise it."""
+        raised, answer = None, None
+        try:
+            answer = self.ask(app)
+        except BaseException as error:
+            raised = error
+        assert message in str(raised) if answer is None else answer.status == 500
 
 
 class AsyncSuite(Suite):

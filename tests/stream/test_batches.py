@@ -1,0 +1,112 @@
+"""When a stream beats and retires, by a clock; what becomes of a batch is in ``test_chunks``."""
+
+from dataclasses import replace
+
+import pytest
+
+from streamkit.kind import DOWNLOAD, EXPORT, SSE, Kind
+from streamkit.stream.batches import Agenda
+
+LIVE = replace(SSE, heartbeat=30.0, max_age=3600.0)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def agenda(clock: Clock) -> Agenda:
+    agenda = Agenda(LIVE, clock)
+    agenda.begin()
+    return agenda
+
+
+@pytest.mark.parametrize("kind", [DOWNLOAD, EXPORT], ids=lambda kind: kind.name)
+def test_a_kind_that_is_not_live_is_never_due(kind: Kind, clock: Clock) -> None:
+    agenda = Agenda(kind, clock)
+    agenda.begin()
+    clock.now += 1e9
+    agenda.beat()
+    assert agenda.timeout() is None
+    assert not agenda.beats(speaks=False)
+    assert not agenda.retires()
+
+
+def test_nothing_is_due_before_the_first_chunk_is_asked_for(clock: Clock) -> None:
+    agenda = Agenda(LIVE, clock)
+    clock.now += 1e9
+    assert agenda.timeout() is None
+    assert not agenda.beats(speaks=False)
+    assert not agenda.retires()
+
+
+def test_a_silent_stream_beats_after_a_tenth_of_a_second_and_then_every_heartbeat(
+    agenda: Agenda, clock: Clock
+) -> None:
+    assert agenda.timeout() == pytest.approx(0.1)
+    assert not agenda.beats(speaks=False)
+    clock.now += 0.1
+    assert agenda.timeout() == 0
+    assert agenda.beats(speaks=False)
+    assert agenda.timeout() == pytest.approx(30)
+    clock.now += 29
+    assert not agenda.beats(speaks=False)
+    clock.now += 1
+    assert agenda.beats(speaks=False)
+
+
+def test_one_that_speaks_first_needs_no_early_heartbeat(agenda: Agenda, clock: Clock) -> None:
+    clock.now += 0.05
+    assert not agenda.beats(speaks=True)
+    assert agenda.timeout() == pytest.approx(30)
+
+
+def test_events_do_not_put_a_heartbeat_off(agenda: Agenda, clock: Clock) -> None:
+    assert not agenda.beats(speaks=True)
+    for _ in range(29):
+        clock.now += 1
+        assert not agenda.beats(speaks=True)
+    clock.now += 1
+    assert agenda.beats(speaks=True)
+
+
+def test_a_heartbeat_may_be_asked_for(agenda: Agenda) -> None:
+    agenda.beat()
+    assert agenda.timeout() == 0
+    assert agenda.beats(speaks=False)
+
+
+def test_it_retires_when_it_is_an_hour_old_give_or_take_a_tenth(
+    agenda: Agenda, clock: Clock
+) -> None:
+    clock.now += 3239
+    assert not agenda.retires()
+    clock.now += 722
+    assert agenda.retires()
+    assert not agenda.is_retired
+
+
+def test_it_retires_at_once_when_it_is_told_to(agenda: Agenda) -> None:
+    agenda.retire()
+    assert agenda.retires()
+    assert agenda.is_retired
+
+
+def test_one_that_was_retired_before_it_began_stays_so(clock: Clock) -> None:
+    agenda = Agenda(LIVE, clock)
+    agenda.retire()
+    agenda.begin()
+    assert agenda.retires()
+
+
+def test_a_consumer_waits_no_longer_than_it_is_told(agenda: Agenda, clock: Clock) -> None:
+    assert agenda.timeout(clock.now + 0.02) == pytest.approx(0.02)
+    assert agenda.timeout(clock.now - 1) == 0

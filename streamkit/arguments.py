@@ -1,6 +1,6 @@
 """What the service is called with, checked before a source is touched.
 
-All raise TypeError or ValueError, and name the argument and what was expected.
+All name the argument and what was expected. None touches what it is given.
 """
 
 import inspect
@@ -26,6 +26,7 @@ _MEDIA_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+ *(;|$)", re.A
 
 
 def check_name(argument: str, value: object) -> None:
+    """Raise TypeError, naming ``argument``, if it is no str, ValueError if it shows nothing."""
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be a str, got {type(value).__name__}")
     if not value.strip() or not value.isprintable():
@@ -33,6 +34,10 @@ def check_name(argument: str, value: object) -> None:
 
 
 def check_callable(argument: str, value: object) -> None:
+    """Raise TypeError, naming ``argument``, if it is neither None nor a function that returns.
+
+    Nothing is called. A coroutine function would return something to await.
+    """
     if value is not None and not callable(value):
         raise TypeError(
             f"{argument} must be a function of one element, or None, got {type(value).__name__}"
@@ -44,6 +49,7 @@ def check_callable(argument: str, value: object) -> None:
 
 
 def check_size(size: object) -> None:
+    """Raise TypeError if it is neither None nor an int, and ValueError if it is negative."""
     if size is None:
         return
     if not isinstance(size, int) or isinstance(size, bool):
@@ -53,7 +59,10 @@ def check_size(size: object) -> None:
 
 
 def check_etag(value: object) -> str | None:
-    """The entity tag as it is sent, in quotes."""
+    """The entity tag as it is sent, in quotes; None for None (RFC 9110, section 8.8.3).
+
+    Raises TypeError if it is no str, and ValueError if no header could carry it.
+    """
     if value is None:
         return None
     if not isinstance(value, str):
@@ -65,7 +74,10 @@ def check_etag(value: object) -> str | None:
 
 
 def check_last_modified(value: object) -> datetime | None:
-    """The time with its zone, UTC if there is none."""
+    """The time with its zone, which is UTC if it has none; None for None.
+
+    Raises TypeError if it is no datetime.
+    """
     if value is None:
         return None
     if not isinstance(value, datetime):
@@ -74,6 +86,11 @@ def check_last_modified(value: object) -> datetime | None:
 
 
 def check_content_type(value: object) -> str | None:
+    """The media type as it is; None for None (RFC 9110, section 8.3.1).
+
+    Raises TypeError if it is no str, and ValueError if it is no media type, or no header could
+    carry it.
+    """
     if value is None:
         return None
     if not isinstance(value, str):

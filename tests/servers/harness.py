@@ -54,6 +54,8 @@ class Row:
     """
     failure: Ending = "broken"
     """How it ends a body whose source failed midway."""
+    sends_before_failure: bool = True
+    """Whether all that a source gave before it failed arrives: if not, nor need the head."""
     failure_status: int | None = 500
     """Of a response that fails before its head. None where the connection is just closed."""
     logs_failures: bool = True
@@ -108,7 +110,7 @@ ROWS = [
         "django",
         f"{_GRANIAN} --interface wsgi --blocking-threads 64",
         heartbeats=1,
-        failure="complete",
+        sends_before_failure=False,
     ),
     _wsgi(
         "uwsgi",

@@ -69,12 +69,21 @@ def tox() -> Path:
     return program
 
 
+def leave_proxies_out() -> None:
+    """For what the tests themselves serve on this machine."""
+    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if direct != "*":
+        direct = ",".join(filter(None, [direct, "127.0.0.1", "localhost"]))
+        os.environ |= {"no_proxy": direct, "NO_PROXY": direct}
+
+
 def main() -> int:
     if sys.version_info < (3, 11):  # noqa: UP036 - as it is the first thing to be run
         sys.exit(f"Python 3.11 or later is needed, this is {sys.version.split()[0]}.")
     install_programs()
     program = tox()
     find_pythons()
+    leave_proxies_out()
     os.environ["UV_PYTHON_DOWNLOADS"] = "never"
     return subprocess.run([program, *(sys.argv[1:] or ALL)], cwd=ROOT, check=False).returncode
 

@@ -1,6 +1,7 @@
 """Real servers, in processes of their own, and the table of adapters that they serve."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -142,6 +143,8 @@ ROWS = [
     _asgi("granian-asgi", "plain", f"{_GRANIAN} --interface asgi"),
 ]
 
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+
 HARMLESS = (
     # From Werkzeug, of itself and of each request.
     "WARNING: This is a development server.",
@@ -240,7 +243,8 @@ class Server:
         """What the server wrote, apart from errors that were expected."""
         # Not read(), as the server writes at the offset of the file.
         written = os.pread(self._output.fileno(), 1 << 24, self._expected)
-        lines = written.decode().splitlines(keepends=True)
+        # Werkzeug writes in colours, also to a file.
+        lines = COLOUR.sub("", written.decode()).splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith(HARMLESS))
 
     def expect_error(self, text: str) -> None:

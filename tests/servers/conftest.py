@@ -1,4 +1,5 @@
 import resource
+import signal
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -31,6 +32,17 @@ def file_descriptors() -> None:
     """Enough for a thousand connections, here and in the servers."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> None:
+    """Heard by the servers, also where the tests run in the background of a shell script.
+
+    What that starts ignores them, and so does what is started by this in turn. A handler, as pytest
+    has otherwise, is not inherited.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", params=ROWS, ids=str)

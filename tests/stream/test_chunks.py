@@ -49,8 +49,8 @@ def test_an_idle_stream_sends_each_element_at_once(combination: Combination) -> 
 
     def make() -> Any:
         if combination.is_async:
-            return asyncio.to_thread(arrived.acquire)
-        return arrived.acquire()
+            return asyncio.to_thread(arrived.acquire, timeout=WAIT)
+        return arrived.acquire(timeout=WAIT)
 
     source = combination.source([make] * 20)
     reader = combination.reader.open(StreamingService.export("e", source, "ndjson"))

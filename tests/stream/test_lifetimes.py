@@ -710,7 +710,7 @@ def test_a_heartbeat_is_sent_however_silent_the_source(
     release = threading.Event()
 
     def silent() -> Any:
-        return asyncio.to_thread(release.wait) if combination.is_async else release.wait()
+        return asyncio.to_thread(release.wait, WAIT) if combination.is_async else release.wait(WAIT)
 
     reader = combination.reader.open(
         StreamingService.sse("silent", combination.source([silent, "after"]), lambda _: "data")

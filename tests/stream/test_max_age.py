@@ -26,11 +26,11 @@ RETRY = re.compile(rb"retry: (\d+)\n\n\Z")
 def test_a_silent_stream_ends_at_a_heartbeat(
     combination: Combination, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    let_age(monkeypatch, max_age=0.05, heartbeat=0.02)
+    let_age(monkeypatch, max_age=0.5, heartbeat=0.02)
     release = threading.Event()
 
     def silent() -> Any:
-        return asyncio.to_thread(release.wait) if combination.is_async else release.wait()
+        return asyncio.to_thread(release.wait, WAIT) if combination.is_async else release.wait(WAIT)
 
     source = combination.source([silent])
     reader = combination.reader.open(StreamingService.sse("s", source))

@@ -7,7 +7,7 @@ __all__ = ["Admission", "Limits", "limits"]
 
 
 class Admission:
-    """Lets ``max_streams`` streams in, and another for each that leaves.
+    """Lets ``max_streams`` streams in, and another for each place that is given back.
 
     Raises TypeError or ValueError if that is no positive int.
     """
@@ -22,14 +22,14 @@ class Admission:
         self._places = [None] * max_streams
 
     def enter(self) -> bool:
-        """Let another stream in if there is room: then ``leave`` is to follow."""
+        """Let another stream in if there is room: then ``give_back`` is to follow."""
         try:
             self._places.pop()
         except IndexError:
             return False
         return True
 
-    def leave(self) -> None:
+    def give_back(self) -> None:
         self._places.append(None)
 
 
@@ -46,17 +46,17 @@ class Limits:
         return Limits(*self._admissions, admission)
 
     def enter(self) -> bool:
-        """Let another stream in if all of them have room: then ``leave`` is to follow."""
+        """Let another stream in if all of them have room: then ``give_back`` is to follow."""
         for entered, admission in enumerate(self._admissions):
             if not admission.enter():
                 for other in self._admissions[:entered]:
-                    other.leave()
+                    other.give_back()
                 return False
         return True
 
-    def leave(self) -> None:
+    def give_back(self) -> None:
         for admission in self._admissions:
-            admission.leave()
+            admission.give_back()
 
 
 _NO_LIMITS: Final = Limits()

@@ -68,7 +68,7 @@ class StreamMetrics:
     def opened(self) -> None:
         """The stream began. ``closed`` follows, once."""
 
-    def drained(self, elements: int, dropped: int) -> None:
+    def added(self, elements: int, dropped: int) -> None:
         """Since the last call the source gave ``elements``, and ``dropped`` of them were lost."""
 
     def sent(self, size: int) -> None:
@@ -209,7 +209,7 @@ class _BoundMetrics(StreamMetrics):
     def opened(self) -> None:
         self._active.inc()
 
-    def drained(self, elements: int, dropped: int) -> None:
+    def added(self, elements: int, dropped: int) -> None:
         self._elements.inc(elements)
         if dropped:
             self._dropped.inc(dropped)

@@ -10,7 +10,7 @@ B = TypeVar("B", covariant=True)
 
 
 class Reply(Generic[B]):
-    """The ``status`` to be sent, and the ``body``, which is None where there is none.
+    """The ``status`` to be sent, and the ``body``: ``bytes`` where that is short, or empty.
 
     The headers are those that ``begin`` was given. As a context manager around what sends the head
     it closes the stream if that raises.

@@ -6,21 +6,30 @@ from contextvars import Context
 from dataclasses import replace
 from functools import partial
 from random import randint
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from werkzeug.datastructures import Headers
 
 from streamkit import signals
 from streamkit.admission import limits
-from streamkit.encoders import OctetsEncoder
+from streamkit.encoders import OctetsEncoder, SSEEncoder
+from streamkit.http.events import is_event_source
 from streamkit.http.headers import ResponseHeaders
-from streamkit.http.negotiation import Answer, Negotiator, describe_nothing, without_body
+from streamkit.http.negotiation import (
+    BODILESS,
+    Answer,
+    Negotiator,
+    describe_no_body,
+    describe_rejection,
+    without_body,
+)
 from streamkit.kind import DOWNLOAD
 from streamkit.metrics import StreamMetrics
 from streamkit.plan import Plan
 from streamkit.reply import Reply
 from streamkit.request import Request
 from streamkit.source import Source
+from streamkit.stream.batches import RETRY
 from streamkit.stream.chunks import AsyncChunks, Chunks, Departure
 from streamkit.stream.lost import look_for_lost, lose
 from streamkit.stream.once import Once
@@ -32,13 +41,6 @@ from streamkit.stream.unread import Unread
 from streamkit.stream.wake import running_loop
 
 __all__ = ["StreamResponse"]
-
-BODILESS: Final = frozenset({204, 304, 412, 416})
-"""What is sent without a body: by RFC 9110, sections 15.3.5 and 15.4.5, the first two; of the
-others there is nothing to say."""
-
-RETRY_AFTER: Final = (1, 10)
-"""Seconds between which clients are to come back that were not let in."""
 
 C = TypeVar("C")
 S = TypeVar("S", "Pipeline[Wait]", "Pipeline[AsyncWait]", FileStream)
@@ -69,6 +71,7 @@ class StreamResponse:
         self._negotiator = negotiator
         self._setting = Setting(record)
         self._limits = limits.get()
+        self._answers = Once()
         self._opens = Once()
         self._stream: Pipeline[Any] | FileStream | None = None
         self._is_closed = False
@@ -114,22 +117,24 @@ class StreamResponse:
 
     def begin(
         self, request: Request, status: int, headers: ResponseHeaders
-    ) -> Reply[Chunks | ServerFile | None]:
+    ) -> Reply[Chunks | ServerFile | bytes]:
         """Answer ``request`` on this thread, up to the first chunk.
 
         ``status`` and ``headers`` are those that the native response has by now; ``headers`` are
         changed to those of the answer. The body of the reply is what the server iterates and
-        closes: ``Chunks``, or a ``ServerFile`` if the server sends files and this is one. There is
-        none where only a head is to be sent: to HEAD, for 204, 304, 412 and 416, and for 503 where
-        there is no room for another stream or the process ends.
+        closes: ``Chunks``, or a ``ServerFile`` if the server sends files and this is one. It is
+        bytes where there is no stream: none to HEAD, for 204, 304, 412 and 416, and for 503 where
+        there is no room for another stream; and a few for a browser's ``EventSource`` then, which a
+        503 would end for good.
 
-        Raises what the source or the encoder raises before the first chunk, and RuntimeError the
-        second time. Whatever it raises, the stream is closed.
+        Raises what the source or the encoder raises before the first chunk: then the stream is
+        closed. Raises RuntimeError, and changes nothing, the second time.
         """
+        self._claim_answer()
         try:
-            answer, file = self._answer(request, status, headers)
-            if answer.plan is None or file is not None:
-                return Reply(answer.status, file, self.close)
+            answer, body = self._answer(request, status, headers)
+            if answer.plan is None or body:
+                return Reply(answer.status, body, self.close)
             chunks = self._chunks(answer.plan, request.watch, inline=request.inline)
             if chunks.prefetch():
                 return Reply(answer.status, chunks, self.close)
@@ -140,15 +145,17 @@ class StreamResponse:
 
     async def abegin(
         self, request: Request, status: int, headers: ResponseHeaders
-    ) -> Reply[AsyncChunks | ServerFile | None]:
+    ) -> Reply[AsyncChunks | ServerFile | bytes]:
         """``begin`` on the running loop: the body is ``AsyncChunks``.
 
-        Or a ``ServerFile``, for a server that sends files by their path.
+        Or a ``ServerFile``, for a server that sends files by their path. Raises RuntimeError as
+        well on a loop that is not asyncio's.
         """
+        self._claim_answer()
         try:
-            answer, file = self._answer(request, status, headers)
-            if answer.plan is None or file is not None:
-                return Reply(answer.status, file, self.close)
+            answer, body = self._answer(request, status, headers)
+            if answer.plan is None or body:
+                return Reply(answer.status, body, self.close)
             chunks = self._async_chunks(answer.plan, request.departure)
             try:
                 if await chunks.prefetch():
@@ -164,21 +171,26 @@ class StreamResponse:
 
     def begin_around(
         self, content: C, request: Request, status: int, headers: ResponseHeaders
-    ) -> Reply[C | None]:
+    ) -> Reply[C | bytes]:
         """In place of ``begin`` if ``content`` was put around the body of this response.
 
         Or instead of it. It is sent as it is, if there is room, and opens this response when it is
         iterated.
         """
+        self._claim_answer()
         # It would be of what was there before.
         del headers["Accept-Ranges"]
         try:
-            answer = Answer(status, None if request.method == "HEAD" else self._plan)
-            answer = self._admitted(answer, headers)
+            if request.method == "HEAD":
+                self.close()
+                return Reply(status, b"", self.close)
+            rejection = self._enter_or_reject(request, headers)
+            if rejection is not None:
+                return Reply(*rejection, self.close)
+            return Reply(status, content, self.close)
         except BaseException:
             self.close()
             raise
-        return Reply(answer.status, None if answer.plan is None else content, self.close)
 
     def around(self, content: Iterable[bytes] | AsyncIterable[bytes]) -> "StreamResponse":
         """A response around ``content``, which a middleware made of this one.
@@ -208,55 +220,58 @@ class StreamResponse:
         if self._opens():
             self._close_unread()
         elif self._stream is not None:
-            self._stream.abandon()
+            self._stream.leave()
+
+    def _claim_answer(self) -> None:
+        if not self._answers():
+            raise RuntimeError("a streaming response answers only one request")
 
     def _answer(
         self, request: Request, status: int, headers: ResponseHeaders
-    ) -> tuple[Answer, ServerFile | None]:
-        """What is to be sent, if there is room for it, and the file that a server sends by itself.
+    ) -> tuple[Answer, ServerFile | bytes]:
+        """What is to be sent, if there is room for it, and the body if that is no stream.
 
-        If there is no body, the stream is closed.
+        Without a stream, this one is closed.
         """
         method = request.method
         answer = self._negotiator.negotiate(self._plan, method, request.headers, status, headers)
-        if answer.status in (412, 416):
-            describe_nothing(headers)
         if method == "HEAD" or answer.status in BODILESS:
-            answer = Answer(answer.status, None)
-        answer = self._admitted(answer, headers)
+            describe_no_body(answer.status, headers)
+            self.close()
+            return Answer(answer.status, None), b""
+        rejection = self._enter_or_reject(request, headers)
+        if rejection is not None:
+            status, body = rejection
+            return Answer(status, None), body
         file = answer.file
         if file is None or not (request.sends_files or (request.sends_paths and file.path)):
-            return answer, None
+            return answer, b""
         return answer, ServerFile(self._open(lambda: FileStream(file, self._setting)))
 
-    def _admitted(self, answer: Answer, headers: ResponseHeaders) -> Answer:
-        if answer.plan is not None and not self._enter():
-            answer = Answer(self._reject(headers), None)
-        if answer.plan is None:
-            self.close()
-        return answer
+    def _enter_or_reject(
+        self, request: Request, headers: ResponseHeaders
+    ) -> tuple[int, bytes] | None:
+        """None if the stream may begin; else it is closed, and this status and body are sent.
 
-    def _enter(self) -> bool:
-        """Whether another stream may begin."""
-        # Not to be found through this response, which could then not be collected by itself.
+        While the process ends, no live stream begins any more; the server says when it takes no
+        other requests. A browser's EventSource does not come back from an error: it is sent an
+        empty stream that says when to.
+        """
+        # The callback must not lead to this response, which could then not be collected by itself.
         limits = self._limits
-        if signals.is_shut_down() or not limits.enter():
-            return False
-        self.call_on_close(lambda _: limits.leave())
-        return True
-
-    def _reject(self, headers: ResponseHeaders) -> int:
+        if not (self.live and signals.is_shut_down()) and limits.enter():
+            self.call_on_close(lambda _: limits.give_back())
+            return None
         self._setting.record.reject()
-        without_body(headers)
-        for name in ("Accept-Ranges", "ETag", "Last-Modified"):
-            del headers[name]
-        headers["Retry-After"] = str(randint(*RETRY_AFTER))
-        describe_nothing(headers)
-        return 503
+        self.close()
+        if self.live and is_event_source(request.headers):
+            return 200, SSEEncoder(blank_after_comments=False).retry(randint(*RETRY))
+        describe_rejection(headers)
+        return 503, b""
 
-    def _nothing_more(self, headers: ResponseHeaders) -> Reply[None]:
+    def _nothing_more(self, headers: ResponseHeaders) -> Reply[bytes]:
         without_body(headers)
-        return Reply(204, None, self.close)
+        return Reply(204, b"", self.close)
 
     def _chunks(
         self,
@@ -269,7 +284,13 @@ class StreamResponse:
         return Chunks(pipeline, watch and watch())
 
     def _async_chunks(self, plan: Plan, departure: Departure | None = None) -> AsyncChunks:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
+        if loop is None:
+            self.close()
+            raise RuntimeError(
+                "streamkit needs an event loop of asyncio: with trio (hypercorn -k trio) it cannot "
+                "stream, with hypercorn -k asyncio or -k uvloop it can"
+            )
         pipeline = self._open(lambda: on_loop(plan, self._setting, loop))
         return AsyncChunks(pipeline, departure)
 
@@ -282,8 +303,8 @@ class StreamResponse:
             self._close_unread()
             raise
         if self._is_closed:
-            # By another thread, which came before there was a stream to abandon.
-            stream.abandon()
+            # By another thread, which came before there was a stream to leave.
+            stream.leave()
         return stream
 
     def _close_unread(self, loop: asyncio.AbstractEventLoop | None = None) -> None:

@@ -30,6 +30,7 @@ from streamkit.errors import SizeMismatch
 from streamkit.event import ServerSentEvent
 from streamkit.http.coded import Coded
 from streamkit.http.disposition import content_disposition, guess_content_type
+from streamkit.http.events import Events
 from streamkit.http.negotiation import Negotiator
 from streamkit.http.parts import Parts
 from streamkit.metrics import stream_metrics
@@ -114,11 +115,13 @@ class BaseStreamingService(ABC, Generic[R]):
         check_callable("serialize", serialize)
         headers = {
             "Content-Type": "text/event-stream",
-            "Cache-Control": "no-cache",
+            # What a middlebox compresses it also collects, and holds events back for that
+            # (RFC 9111, section 5.2.2.6).
+            "Cache-Control": "no-cache, no-transform",
             "X-Accel-Buffering": "no",
         }
         plan = Plan(kind.SSE, cls.read(events), SSEEncoder(serialize))
-        return cls._respond(plan, name, headers, Negotiator())
+        return cls._respond(plan, name, headers, Events(serialize))
 
     @classmethod
     def download(
@@ -224,7 +227,12 @@ class BaseStreamingService(ABC, Generic[R]):
         tenant = context.get().tenant
         metrics = stream_metrics(plan.kind.name, name, tenant)
         record = Record(plan.kind, name, tenant, metrics)
-        return cls.respond(StreamResponse(plan, Headers(headers), negotiator, record))
+        response = StreamResponse(plan, Headers(headers), negotiator, record)
+        try:
+            return cls.respond(response)
+        except BaseException:
+            response.close()
+            raise
 
 
 class StreamingService(BaseStreamingService[StreamResponse]):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, Protocol
 
-__all__ = ["enter", "is_shut_down", "leave", "shutdown", "shutdown_on_signals"]
+__all__ = ["add", "discard", "is_shut_down", "shutdown", "shutdown_on_signals"]
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -38,7 +38,7 @@ _shut_down = False
 _put_off: set[int] = set()
 
 
-def enter(stream: LiveStream) -> None:
+def add(stream: LiveStream) -> None:
     """A live stream starts; it is retired when the process shuts down, be it now."""
     _live.add(stream)
     shutdown_on_signals()
@@ -46,7 +46,7 @@ def enter(stream: LiveStream) -> None:
         stream.retire()
 
 
-def leave(stream: LiveStream) -> None:
+def discard(stream: LiveStream) -> None:
     _live.discard(stream)
 
 

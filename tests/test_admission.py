@@ -37,7 +37,7 @@ def test_max_streams_must_be_a_positive_int(
 def test_as_many_streams_enter_as_there_is_room_for() -> None:
     admission = Admission(2)
     assert [admission.enter() for _ in range(3)] == [True, True, False]
-    admission.leave()
+    admission.give_back()
     assert [admission.enter() for _ in range(2)] == [True, False]
 
 
@@ -49,7 +49,7 @@ def test_threads_that_enter_at_once_are_counted_right() -> None:
         for _ in range(1000):
             if admission.enter():
                 entered += 1
-                admission.leave()
+                admission.give_back()
         return entered
 
     with ThreadPoolExecutor(8) as threads:
@@ -104,14 +104,16 @@ def leave_before_the_first_chunk(response: StreamResponse) -> None:
 
 def be_wrapped_and_not_read(response: StreamResponse) -> None:
     request = Request(method="GET", headers=Headers())
-    assert response.begin_around(iter([b"x"]), request, 200, response.headers).body is not None
+    reply = response.begin_around(iter([b"x"]), request, 200, response.headers)
+    assert list(reply.body) == [b"x"]
     response.close()
 
 
 def be_wrapped_and_dropped(response: StreamResponse) -> None:
     """Its last reference is the caller's."""
     request = Request(method="GET", headers=Headers())
-    assert response.begin_around(iter([b"x"]), request, 200, response.headers).body is not None
+    reply = response.begin_around(iter([b"x"]), request, 200, response.headers)
+    assert list(reply.body) == [b"x"]
 
 
 @pytest.mark.usefixtures("in_request")

@@ -82,8 +82,8 @@ def run(script: str, **environ: str) -> str:
 def test_what_one_stream_does_is_counted(registry: CollectorRegistry) -> None:
     stream = ticks(registry)
     stream.opened()
-    stream.drained(64, 0)
-    stream.drained(10, 3)
+    stream.added(64, 0)
+    stream.added(10, 3)
     stream.sent(4096)
     stream.sent(1)
     stream.refused(2)
@@ -332,7 +332,7 @@ class TestUse:
         metrics.use(None)
         stream = stream_metrics("sse", "ticks", "acme")
         stream.opened()
-        stream.drained(1, 1)
+        stream.added(1, 1)
         stream.sent(1)
         stream.refused(1)
         stream.first_byte(0.1)
@@ -401,7 +401,7 @@ def scrape():
 def work(ready, leave):
     stream = stream_metrics("sse", "ticks", "acme")
     stream.opened()
-    stream.drained(10, 1)
+    stream.added(10, 1)
     stream.sent(100)
     os.write(ready, b".")
     os.read(leave, 1)
@@ -409,7 +409,7 @@ def work(ready, leave):
 
 parent = stream_metrics("sse", "ticks", "acme")
 parent.opened()
-parent.drained(1, 0)
+parent.added(1, 0)
 ready_r, ready_w = os.pipe()
 leave_r, leave_w = os.pipe()
 workers = []

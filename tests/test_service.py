@@ -26,7 +26,7 @@ PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-ca
             lambda: StreamingService.sse("s", ["a"]),
             {
                 "Content-Type": "text/event-stream",
-                "Cache-Control": "no-cache",
+                "Cache-Control": "no-cache, no-transform",
                 "X-Accel-Buffering": "no",
             },
             b"data: a\n\n",

@@ -39,6 +39,7 @@ For WSGI, in full::
 """
 
 from streamkit.adapting.asgi import asgi_headers, asgi_pass_through, asgi_respond, raw_headers
+from streamkit.adapting.connection import ClientLeft
 from streamkit.adapting.gate import Gate
 from streamkit.adapting.wsgi import status_line, wsgi_body, wsgi_request
 from streamkit.http.headers import ResponseHeaders
@@ -51,7 +52,6 @@ from streamkit.rows.values import plain
 from streamkit.service import BaseStreamingService, Source
 from streamkit.source import Inline, aclose
 from streamkit.stream.chunks import AsyncChunks, Chunks
-from streamkit.stream.connection import ClientLeft
 from streamkit.stream.once import LastOf, Once
 from streamkit.stream.server_file import BLOCK_BYTES, ServerFile
 from streamkit.stream.wake import running_loop

@@ -56,14 +56,14 @@ async def asgi_respond(
         await reply.body.deliver(send_head, send_body)
         return
     # An OSError says that the client has left.
-    with reply, suppress(OSError):
+    with suppress(OSError), reply:
         await send_head()
         if isinstance(reply.body, ServerFile):
             with closing(reply.body) as file:
                 await send({"type": "http.response.pathsend", "path": file.path})
                 file.was_sent()
         else:
-            await send_body(b"", False)
+            await send_body(reply.body, False)
 
 
 async def asgi_pass_through(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.http import HTTP_STATUS_CODES
 
+from streamkit.adapting.connection import watch
 from streamkit.request import Request
 from streamkit.stream.chunks import Chunks
-from streamkit.stream.connection import watch
 from streamkit.stream.server_file import BLOCK_BYTES, ServerFile
 
 if TYPE_CHECKING:
@@ -18,17 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["status_line", "wsgi_body", "wsgi_request"]
 
 
-def wsgi_request(environ: "WSGIEnvironment", *, inline: bool = False) -> Request:
-    """The request of a WSGI ``environ`` (PEP 3333).
-
-    ``inline`` keeps a sync source on the thread that serves the request.
-    """
+def wsgi_request(environ: "WSGIEnvironment") -> Request:
+    """The request of a WSGI ``environ`` (PEP 3333)."""
     return Request(
         method=environ["REQUEST_METHOD"],
         headers=EnvironHeaders(environ),
         sends_files="wsgi.file_wrapper" in environ,
         watch=partial(watch, environ),
-        inline=inline,
     )
 
 
@@ -37,9 +33,11 @@ def status_line(code: int) -> str:
     return f"{code} {HTTP_STATUS_CODES.get(code, 'Unknown')}"
 
 
-def wsgi_body(body: "Chunks | ServerFile | None", environ: "WSGIEnvironment") -> Iterable[bytes]:
-    """What the server is to send: chunks, or a file in the server's own wrapper."""
+def wsgi_body(body: Chunks | ServerFile | bytes, environ: "WSGIEnvironment") -> Iterable[bytes]:
+    """What the server is to send: chunks, bytes, or a file in the server's own wrapper."""
     if isinstance(body, ServerFile):
         wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](body, BLOCK_BYTES)
         return wrapped
-    return body or ()
+    if isinstance(body, bytes):
+        return (body,) if body else ()
+    return body

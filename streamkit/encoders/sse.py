@@ -13,8 +13,6 @@ __all__ = ["SSEEncoder"]
 # Not str.splitlines, which splits at U+2028 and others that are no line ends here.
 LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
-REFUSED: Final = b": refused\n\n"
-
 
 class SSEEncoder(Encoder):
     """Events as a ``text/event-stream``.
@@ -27,6 +25,9 @@ class SSEEncoder(Encoder):
     non-negative int, its data is bytes or has no JSON form, or a mapping has a field that events
     have not. The comment ``refused`` is sent in its place.
 
+    ``blank_after_comments`` says whether what holds no event, a comment or a ``retry`` by itself,
+    is followed by a blank line, as an event is.
+
     WHATWG HTML, 9.2.5 "Parsing an event stream". Raises what ``serialize`` raises, and TypeError if
     it returns anything else.
     """
@@ -34,19 +35,26 @@ class SSEEncoder(Encoder):
     def __init__(
         self,
         serialize: Callable[[Any], ServerSentEvent | Mapping[str, Any] | str] | None = None,
+        *,
+        blank_after_comments: bool = True,
     ) -> None:
         super().__init__()
         self._serialize = serialize
+        self._after_comment = "\n" if blank_after_comments else ""
+        self._has_own_retry = False
 
     def encode(self, batch: Sequence[Any]) -> Iterator[bytes]:
         for element in batch:
             yield self._encode_element(element)
 
     def retry(self, milliseconds: int) -> bytes:
-        return f"{_retry(milliseconds)}\n".encode()
+        if self._has_own_retry:
+            # The client keeps the time that the application gave it.
+            return b""
+        return (_retry(milliseconds) + self._after_comment).encode()
 
     def comment(self, text: str) -> bytes:
-        return self._utf8(_lines("", text) + "\n")
+        return self._utf8(_lines("", text) + self._after_comment)
 
     def _encode_element(self, element: Any) -> bytes:
         if self._serialize is not None:
@@ -58,17 +66,17 @@ class SSEEncoder(Encoder):
                 )
         try:
             if isinstance(element, str):
-                text = _lines("data", element)
+                text = _lines("data", element) + "\n"
             elif isinstance(element, ServerSentEvent):
                 text = self._event(element)
             elif self._serialize is not None:
                 text = self._event(_from_mapping(element))
             else:
-                text = self._json(element)
+                text = self._json(element) + "\n"
         except ValueError as reason:
             self.refused.append(reason)
-            return REFUSED
-        return self._utf8(text + "\n")
+            return self.comment("refused")
+        return self._utf8(text)
 
     def _event(self, event: ServerSentEvent) -> str:
         text = ""
@@ -82,6 +90,7 @@ class SSEEncoder(Encoder):
                 raise ValueError(f"id must not have a NUL in it, got {event.id[:80]!r}")
         if event.retry is not None:
             text += _retry(event.retry)
+            self._has_own_retry = True
         data = event.data
         if isinstance(data, str):
             text += _lines("data", data)
@@ -89,7 +98,9 @@ class SSEEncoder(Encoder):
             raise ValueError("data must be text or a JSON value, got bytes")
         elif data is not None:
             text += self._json(data)
-        return text
+        elif event.event is None and event.id is None:
+            return text + self._after_comment
+        return text + "\n"
 
     def _json(self, data: Any) -> str:
         try:

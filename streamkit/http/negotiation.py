@@ -1,6 +1,7 @@
 """What a response says, fitted to what a request asks for."""
 
 from dataclasses import dataclass
+from random import randint
 from typing import Final
 
 from werkzeug.datastructures import Headers
@@ -10,7 +11,22 @@ from streamkit.http.headers import ResponseHeaders
 from streamkit.plan import Plan
 from streamkit.resource import FileResource
 
-__all__ = ["Answer", "Negotiator", "describe_nothing", "without_body"]
+__all__ = [
+    "BODILESS",
+    "Answer",
+    "Negotiator",
+    "describe_no_body",
+    "describe_rejection",
+    "without_body",
+]
+
+BODILESS: Final = frozenset({204, 304, 412, 416})
+"""What is sent without a body: the first two by RFC 9110, sections 15.3.5 and 15.4.5; of the others
+there is nothing to say."""
+
+RETRY_AFTER: Final = (1, 10)
+"""Seconds between which clients are to come back that were not let in, each at a time of its own so
+that they do not all come at once (RFC 9110, section 10.2.3)."""
 
 KEPT_WITHOUT_BODY: Final = frozenset({"expires", "content-location", "last-modified"})
 """What a cache may want to know even of a body that is not sent (RFC 9110, section 15.4.5)."""
@@ -50,8 +66,22 @@ def without_body(headers: ResponseHeaders) -> None:
     del headers["Content-Disposition"]
 
 
-def describe_nothing(headers: ResponseHeaders) -> None:
-    """Describe the empty body of an error."""
+def describe_no_body(status: int, headers: ResponseHeaders) -> None:
+    """Where a ``status`` has no body, of which ``headers`` may still tell: say that it is empty."""
+    if status in (412, 416):
+        _describe_nothing(headers)
+
+
+def describe_rejection(headers: ResponseHeaders) -> None:
+    """Tell of nothing but when to come back."""
+    without_body(headers)
+    for name in ("Accept-Ranges", "ETag", "Last-Modified"):
+        del headers[name]
+    headers["Retry-After"] = str(randint(*RETRY_AFTER))
+    _describe_nothing(headers)
+
+
+def _describe_nothing(headers: ResponseHeaders) -> None:
     # Checkers of PEP 3333 ask for a type even so.
     headers["Content-Type"] = "text/plain; charset=utf-8"
     headers["Content-Length"] = "0"

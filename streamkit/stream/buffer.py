@@ -44,12 +44,12 @@ class Buffer:
         "_bytes_out",
         "_capacity",
         "_clock",
+        "_discarded",
         "_drained",
         "_drains",
         "_dropping_since",
         "_elements",
         "_ended",
-        "_lost",
         "_octets",
         "_refused_since",
         "_slides",
@@ -90,7 +90,7 @@ class Buffer:
         self._bytes_out = 0
         # Written by whoever abandons.
         self._abandoned = False
-        self._lost = 0
+        self._discarded = 0
 
     # The producer's side
 
@@ -112,7 +112,7 @@ class Buffer:
             self.readable.notify()
         return True
 
-    def patience(self) -> float | None:
+    def seconds_until_drop(self) -> float | None:
         """Seconds to wait for a drain before a refused element is offered again; None: forever."""
         if not self._slides:
             return None
@@ -164,7 +164,7 @@ class Buffer:
             if len(self._elements) < self._capacity and self._fits(size):
                 return True
             if self._dropping_since != drains:
-                if not self._slides or self.patience():
+                if not self._slides or self.seconds_until_drop():
                     self._refused_since = drains
                     return False
                 self._dropping_since = drains
@@ -212,13 +212,13 @@ class Buffer:
     @property
     def offered(self) -> int:
         """How many elements ``offer`` took: drained, dropped, abandoned, or still here."""
-        return self._drained + self.dropped + self._lost + len(self._elements)
+        return self._drained + self.dropped + self._discarded + len(self._elements)
 
     def abandon(self) -> None:
         """The consumer left: let go of all elements and wake both sides. Idempotent."""
         self._abandoned = True
         self._capacity = 0
-        self._lost += len(self._take())
+        self._discarded += len(self._take())
         self.writable.notify()
         self.readable.notify()
 

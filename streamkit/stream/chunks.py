@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Self
 
 from streamkit.stream.lost import lose
@@ -55,7 +56,7 @@ class Chunks:
 
     def __del__(self) -> None:
         if not self._pipeline.lifetime.has_left:
-            lose(self._pipeline.abandon)
+            lose(self._pipeline.leave)
 
     def __iter__(self) -> Self:
         return self
@@ -83,7 +84,7 @@ class Chunks:
 
     def close(self) -> None:
         self._first = None
-        self._pipeline.abandon()
+        self._pipeline.leave()
 
     def _wait_for_source(self) -> None:
         is_takeable, timeout = self._pipeline.is_takeable, self._pipeline.timeout()
@@ -104,13 +105,13 @@ class Chunks:
 class AsyncChunks:
     """The chunks of one stream, for a task: an async iterator of non-empty ``bytes``.
 
-    Raises what the source or the encoder raised, unchanged, after the chunks before it. ``abandon``
+    Raises what the source or the encoder raised, unchanged, after the chunks before it. ``leave``
     may be called at any time, from any thread, any number of times: an ``anext`` that is waiting
     then ends at once. ``aclose`` waits for the source to close as well, for a second at most.
     """
 
     def __init__(self, pipeline: Pipeline[AsyncWait], departure: Departure | None = None) -> None:
-        """``departure`` is awaited beside the stream, which is abandoned when it returns."""
+        """``departure`` is awaited beside the stream, which its consumer leaves when it returns."""
         self._loop = asyncio.get_running_loop()
         self._pipeline = pipeline
         self._first: bytes | None = None
@@ -121,13 +122,16 @@ class AsyncChunks:
         self._task: asyncio.Task[Any] | None = None
         self._watch: asyncio.Task[None] | None = None
         if departure is not None:
-            self._watch = self._loop.create_task(_abandon_after(departure, pipeline))
-        pipeline.on_retire = weakly(self._hurry)
-        self._look_in(MAX_STALL)
+            self._watch = self._loop.create_task(_leave_after(departure, pipeline))
+            # The callback must not lead to these chunks, which could then not be lost.
+            loop, cancel = self._loop, partial(_cancel, self._watch)
+            pipeline.call_on_close(lambda _: call_on(loop, cancel))
+        pipeline.on_retire = weakly(self._shorten_stall)
+        self._check_stall_in(MAX_STALL)
 
     def __del__(self) -> None:
         if not self._pipeline.lifetime.has_left:
-            lose(self._pipeline.abandon)
+            lose(self._pipeline.leave)
 
     @property
     def is_whole(self) -> bool:
@@ -198,19 +202,19 @@ class AsyncChunks:
         if self._watch is not None and not self._watch.cancelled():
             self._watch.result()
 
-    def abandon(self) -> None:
+    def leave(self) -> None:
         self._first = None
-        self._pipeline.abandon()
+        self._pipeline.leave()
 
     async def aclose(self) -> None:
         self._timer.cancel()
         if self._watch is not None:
             self._watch.cancel()
-        self.abandon()
+        self.leave()
         buffer = self._pipeline.buffer
-        patience_ends = time.monotonic() + MAX_CLOSING
-        while not buffer.ended and (patience := patience_ends - time.monotonic()) > 0:
-            await self._pipeline.wait(lambda: buffer.ended, patience)
+        closing_ends = time.monotonic() + MAX_CLOSING
+        while not buffer.ended and (seconds_left := closing_ends - time.monotonic()) > 0:
+            await self._pipeline.wait(lambda: buffer.ended, seconds_left)
         if self._watch is not None:
             await asyncio.wait((self._watch,))
 
@@ -218,19 +222,19 @@ class AsyncChunks:
         try:
             await sending
         except OSError:
-            self.abandon()
+            self.leave()
 
     def _away_with(self, chunk: bytes) -> bytes:
         self._away_since = time.monotonic()
         self._task = asyncio.current_task()
         return chunk
 
-    def _hurry(self) -> None:
+    def _shorten_stall(self) -> None:
         """The stream is retired, but its consumer may never come back to hear of it."""
         self._max_stall = MAX_CLOSING
-        call_on(self._loop, self._look)
+        call_on(self._loop, self._give_up_if_stalled)
 
-    def _look(self) -> None:
+    def _give_up_if_stalled(self) -> None:
         """Whether the client takes what it is sent; one that does not is as good as gone."""
         self._timer.cancel()
         if self._pipeline.lifetime.has_left:
@@ -238,19 +242,23 @@ class AsyncChunks:
         away_since = self._away_since
         stall = 0.0 if away_since is None else time.monotonic() - away_since
         if stall < self._max_stall:
-            self._look_in(self._max_stall - stall)
+            self._check_stall_in(self._max_stall - stall)
             return
         self._gave_up = True
-        self.abandon()
+        self.leave()
         if self._task is not None:
             self._task.cancel()
 
-    def _look_in(self, seconds: float) -> None:
-        self._timer = self._loop.call_later(seconds, weakly(self._look))
+    def _check_stall_in(self, seconds: float) -> None:
+        self._timer = self._loop.call_later(seconds, weakly(self._give_up_if_stalled))
 
 
-async def _abandon_after(departure: Departure, pipeline: Pipeline[AsyncWait]) -> None:
+async def _leave_after(departure: Departure, pipeline: Pipeline[AsyncWait]) -> None:
     try:
         await departure()
     finally:
-        pipeline.abandon()
+        pipeline.leave()
+
+
+def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()

@@ -26,11 +26,13 @@ class Duty(Enum):
 
 Table = Mapping[State, tuple[State, Duty | None]]
 
+# Each state is one object, so that a look at it needs no lock and no comparison. A source that is
+# closed unread counts as being read, since whoever closes it says so as a pump does.
 _OPEN: Final[State] = ("open", "idle")
 _WITHOUT_PUMP: Final[State] = ("taking", "idle")
 _TAKING: Final[State] = ("taking", "reading")
 _ENDED: Final[State] = ("taking", "closed")
-_LEFT: Final[State] = ("left", "reading")
+_CLOSING: Final[State] = ("left", "reading")
 _SETTLED: Final[State] = ("left", "closed")
 
 # All that may happen, and in which states. What happens in any other changes nothing.
@@ -40,17 +42,17 @@ THE_CONSUMER_TAKES: Final[Table] = {
 }
 THE_PUMP_DOES_NOT_START: Final[Table] = {
     _TAKING: (_WITHOUT_PUMP, None),
-    _LEFT: (_LEFT, Duty.DISCARD),
+    _CLOSING: (_CLOSING, Duty.DISCARD),
 }
 THE_CONSUMER_LEAVES: Final[Table] = {
-    _OPEN: (_LEFT, Duty.DISCARD),
-    _WITHOUT_PUMP: (_LEFT, Duty.DISCARD),
-    _TAKING: (_LEFT, Duty.STOP),
+    _OPEN: (_CLOSING, Duty.DISCARD),
+    _WITHOUT_PUMP: (_CLOSING, Duty.DISCARD),
+    _TAKING: (_CLOSING, Duty.STOP),
     _ENDED: (_SETTLED, Duty.SETTLE),
 }
 THE_SOURCE_CLOSES: Final[Table] = {
     _TAKING: (_ENDED, None),
-    _LEFT: (_SETTLED, Duty.SETTLE),
+    _CLOSING: (_SETTLED, Duty.SETTLE),
 }
 
 # One for all streams: it is held for a look at a table, a few times a stream. It is held across a
@@ -91,7 +93,7 @@ class Lifetime:
     @property
     def has_left(self) -> bool:
         """Whether the consumer has left, or was made to."""
-        return self._state is _LEFT or self._state is _SETTLED
+        return self._state is _CLOSING or self._state is _SETTLED
 
     @property
     def is_settled(self) -> bool:

@@ -2,9 +2,11 @@
 
 import logging
 import os
+import queue
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+
+from streamkit.stream.once import Once
 
 __all__ = ["look_for_lost", "lose"]
 
@@ -12,32 +14,42 @@ logger = logging.getLogger("streamkit")
 
 
 class _Lost:
-    """A queue, and a daemon thread that closes what it finds there."""
+    """A queue, and a daemon thread that closes what it finds there.
+
+    Both are made with the first stream, when gevent has replaced what it does if it is used.
+    """
 
     def __init__(self) -> None:
-        self.queue: SimpleQueue[Callable[[], object]] = SimpleQueue()
-        self._is_watched = False
+        self._queue: queue.SimpleQueue[Callable[[], object]] | None = None
+        self._starts = Once()
+
+    @property
+    def waiting(self) -> "queue.SimpleQueue[Callable[[], object]]":
+        if self._queue is None:
+            self._queue = queue.SimpleQueue()
+        return self._queue
 
     def watch(self) -> None:
-        if self._is_watched:
+        if not self._starts():
             return
-        # Set first: of two threads that come here at once, two readers would do no harm.
-        self._is_watched = True
-        reader = threading.Thread(target=self._close_all, name="streamkit-lost", daemon=True)
+        reader = threading.Thread(
+            target=self._close_all, args=(self.waiting,), name="streamkit-lost", daemon=True
+        )
         try:
             reader.start()
         except RuntimeError:
-            # No thread is to be had now. What is lost waits until a later stream finds one.
-            self._is_watched = False
+            # There is no thread to be had now. What is lost waits until a later stream finds one.
+            self._starts = Once()
 
-    def _close_all(self) -> None:
+    @staticmethod
+    def _close_all(lost: "queue.SimpleQueue[Callable[[], object]]") -> None:
         while True:
-            close = self.queue.get()
+            close = lost.get()
             try:
                 close()
             except BaseException:
                 logger.exception("a stream that nobody closed could not be closed properly")
-            # Nothing of a stream is kept until the next one is lost.
+            # A stream that was closed is not kept until the next one is lost.
             del close
 
 
@@ -68,4 +80,4 @@ def lose(close: Callable[[], object]) -> None:
     They run in the middle of any other code, which may hold a lock that is wanted to close a
     stream, such as a metric's. To put something on a ``SimpleQueue`` takes none of ours.
     """
-    _lost.queue.put(close)
+    _lost.waiting.put(close)

@@ -17,7 +17,7 @@ from streamkit.stream.background import background_loop
 from streamkit.stream.batches import Agenda, Batches
 from streamkit.stream.lifetime import Duty, Lifetime
 from streamkit.stream.pump import InlinePump, Pump, TaskPump, ThreadPump
-from streamkit.stream.setting import Setting
+from streamkit.stream.setting import Callback, Setting
 from streamkit.stream.unread import close_unread
 from streamkit.stream.wake import LoopWake, ThreadWake
 
@@ -81,7 +81,7 @@ def on_loop(plan: Plan, setting: Setting, loop: asyncio.AbstractEventLoop) -> "P
 class Pipeline(Generic[W]):
     """One open stream, from its source to its chunks.
 
-    Everything here is called by the consumer, but for ``retire`` and ``abandon``, which any thread
+    Everything here is called by the consumer, but for ``retire`` and ``leave``, which any thread
     may call, and what the pump calls when it has closed the source.
     """
 
@@ -118,9 +118,9 @@ class Pipeline(Generic[W]):
         except BaseException as error:
             if self._is_nothing_more(error):
                 self.nothing_more = not self._setting.record.has_sent
-                self._leave("completed", error)
+                self.leave("completed", error)
                 return None
-            self._leave("failed", error)
+            self.leave("failed", error)
             if isinstance(error, StopAsyncIteration):
                 # It would pass for the end of the chunks (cf. PEP 479).
                 raise RuntimeError("a source or serializer raised StopAsyncIteration") from error
@@ -137,7 +137,7 @@ class Pipeline(Generic[W]):
             self.buffer.hand_over()
             return chunk
         if chunk is _END:
-            self._leave(self._batches.outcome)
+            self.leave(self._batches.outcome)
         elif time.monotonic() >= self.returns_by:
             self.returns_by = inf
             return b""
@@ -163,9 +163,19 @@ class Pipeline(Generic[W]):
         if self.on_retire is not None:
             self.on_retire()
 
-    def abandon(self) -> None:
-        """The consumer is gone: nobody will take another chunk. Idempotent, from any thread."""
-        self._leave("disconnected")
+    def leave(self, outcome: Outcome = "disconnected", raised: BaseException | None = None) -> None:
+        """The consumer leaves; ``raised`` is what it was told. Idempotent, from any thread."""
+        pump = self._pump
+        duty = self.lifetime.leave(outcome, raised)
+        if duty is None:
+            return
+        self.buffer.abandon()
+        self._free_batch()
+        self._do(duty, pump)
+
+    def call_on_close(self, callback: Callback) -> None:
+        """Call ``callback`` once the stream is over, whichever thread that is on."""
+        self._setting.call_on_close(callback)
 
     @property
     def is_closed(self) -> bool:
@@ -180,12 +190,13 @@ class Pipeline(Generic[W]):
             self._setting.record.open()
             self.agenda.begin()
             if self.kind.max_age is not None:
-                signals.enter(self)
-            pump.start(self._source_closes)
+                signals.add(self)
+            pump.start(self._source_closed)
         except BaseException as error:
-            # There is no thread to be had, say.
-            self._do(self.lifetime.fail_to_start(), pump)
-            self._leave("failed", error)
+            # There is no thread to be had, say. An interrupt may come when there is one already.
+            if pump.begins():
+                self._do(self.lifetime.fail_to_start(), pump)
+            self.leave("failed", error)
             raise
         if self.lifetime.has_left:
             # Another thread made it leave before there was something to stop.
@@ -195,22 +206,15 @@ class Pipeline(Generic[W]):
         """Whether this is how the source of a live stream ends, and no failure."""
         return self.kind.live and isinstance(error, NothingMore)
 
-    def _leave(self, outcome: Outcome, raised: BaseException | None = None) -> None:
-        """The consumer leaves; ``raised`` is what it was told."""
-        pump = self._pump
-        duty = self.lifetime.leave(outcome, raised)
-        if duty is None:
-            return
-        self.buffer.abandon()
-        self._free_batch()
-        self._do(duty, pump)
-
-    def _source_closes(self, error: BaseException | None) -> None:
+    def _source_closed(self, error: BaseException | None) -> None:
         duty = self.lifetime.close(error)
         try:
             self._do(duty, None)
         finally:
             self.buffer.end(None if self.lifetime.has_left else error)
+            if self.lifetime.has_left:
+                # The consumer has left meanwhile, and nobody else lets go of the error.
+                self.buffer.error = None
 
     def _do(self, duty: Duty | None, pump: Pump | None) -> None:
         if duty is Duty.SETTLE:
@@ -220,7 +224,7 @@ class Pipeline(Generic[W]):
         elif duty is Duty.STOP:
             pump.stop()
         elif duty is Duty.DISCARD:
-            close_unread(pump.source, self._setting.context, self._source_closes, pump.loop)
+            close_unread(pump.source, self._setting.context, self._source_closed, pump.loop)
 
     def _free_batch(self) -> None:
         # If another thread is encoding it, that one comes by here afterwards.
@@ -236,12 +240,12 @@ class Pipeline(Generic[W]):
         # and is not to wait for the garbage collector.
         self._pump = self.buffer.error = lifetime.raised = lifetime.source_error = None
         try:
-            signals.leave(self)
+            signals.discard(self)
             record.add(self.buffer.offered, self.buffer.dropped)
             record.close(lifetime.outcome, self._encoder.repaired)
             if self._is_nothing_more(failure):
                 failure = None
             elif error is not None and error is not raised:
-                record.lose(error)
+                record.report_unheard(error)
         finally:
             self._setting.close(failure)

@@ -11,8 +11,9 @@ from typing import Final
 from streamkit.kind import Kind
 from streamkit.source import Source, under_gevent
 from streamkit.stream.buffer import Buffer
+from streamkit.stream.once import Once
 from streamkit.stream.turn import Turn
-from streamkit.stream.unread import Leave
+from streamkit.stream.unread import Closed
 from streamkit.stream.wake import NOBODY, LoopWake, ThreadWake, Wake, call_on
 
 __all__ = ["TASK_TURN", "InlinePump", "Pump", "TaskPump", "ThreadPump"]
@@ -44,18 +45,33 @@ class Pump(ABC):
     def __init__(self, source: Source, context: Context, buffer: Buffer) -> None:
         self.source = source
         self.buffer = buffer
+        self.begins = Once()
+        """Claimed by whoever begins with the source: this pump, or who closes it unread."""
         self._context = context
 
     @abstractmethod
-    def start(self, leave: Leave) -> None:
-        """Begin to read, and call ``leave`` once the source is closed, outside of its context.
+    def start(self, closed: Closed) -> None:
+        """Begin to read, and call ``closed`` once the source is closed, outside of its context.
 
-        Called once at the most. Raises RuntimeError if there is no thread to be had.
+        Called once at the most. Raises RuntimeError if there is no thread to be had, and whatever
+        interrupts the caller: then ``begins`` says whether it has begun all the same.
         """
 
     @abstractmethod
     def stop(self) -> None:
         """The buffer was abandoned: see to it that the source closes as soon as it can."""
+
+
+def _told_elsewhere(error: BaseException) -> BaseException:
+    """What is told to the consumer of what a source raised on another thread or in another task.
+
+    There SystemExit and KeyboardInterrupt would end the server, or its loop.
+    """
+    if not isinstance(error, SystemExit | KeyboardInterrupt):
+        return error
+    told = RuntimeError(f"a source raised {type(error).__name__}")
+    told.__cause__ = error
+    return told
 
 
 class ThreadPump(Pump):
@@ -65,23 +81,25 @@ class ThreadPump(Pump):
         self._writable = ThreadWake()
         super().__init__(source, context, Buffer(kind, readable, self._writable))
 
-    def start(self, leave: Leave) -> None:
-        # A daemon: no source may keep the interpreter from exiting.
+    def start(self, closed: Closed) -> None:
+        # The thread is a daemon, since no source may keep the interpreter from exiting.
         threading.Thread(
-            target=self._run, args=(leave,), name="streamkit-pump", daemon=True
+            target=self._run, args=(closed,), name="streamkit-pump", daemon=True
         ).start()
 
     def stop(self) -> None:
         # The abandoned buffer has woken it. Inside the source's own code nothing can.
         pass
 
-    def _run(self, leave: Leave) -> None:
-        error: BaseException | None = None
+    def _run(self, closed: Closed) -> None:
+        if not self.begins():
+            return
         try:
             self._context.run(self._read)
-        except BaseException as raised:
-            error = raised
-        leave(error)
+        except BaseException as error:
+            closed(_told_elsewhere(error))
+        else:
+            closed(None)
 
     def _read(self) -> None:
         try:
@@ -99,7 +117,7 @@ class ThreadPump(Pump):
             while not offer(element):
                 if buffer.abandoned:
                     return
-                self._writable.wait(buffer.writable_now, buffer.patience())
+                self._writable.wait(buffer.writable_now, buffer.seconds_until_drop())
             # A greenlet runs until it waits, and what drops waits for nothing.
             if is_greenlet or buffer.dropped != dropped:
                 dropped = buffer.dropped
@@ -119,21 +137,24 @@ class TaskPump(Pump):
     ) -> None:
         self._writable = LoopWake(loop)
         super().__init__(source, context, Buffer(kind, readable, self._writable))
-        self.loop = self._loop = loop
+        self.loop = loop
+        self._loop = loop
         self._task: asyncio.Task[None] | None = None
         self._is_reading = False
         self._is_stopped = False
 
-    def start(self, leave: Leave) -> None:
-        if not call_on(self._loop, lambda: self._start(leave)):
+    def start(self, closed: Closed) -> None:
+        if not call_on(self._loop, lambda: self._start(closed)):
             raise RuntimeError("the event loop that the source was to be read on is closed")
 
     def stop(self) -> None:
         call_on(self._loop, self._cancel)
 
-    def _start(self, leave: Leave) -> None:
+    def _start(self, closed: Closed) -> None:
+        if not self.begins():
+            return
         self._task = self._loop.create_task(self._run(), context=self._context)
-        self._task.add_done_callback(lambda task: self._end(task, leave))
+        self._task.add_done_callback(lambda task: self._end(task, closed))
 
     def _cancel(self) -> None:
         # Only what reads is cancelled, and once: not a task that has yet to begin, which then would
@@ -148,6 +169,8 @@ class TaskPump(Pump):
             if not self.buffer.abandoned:
                 self._is_reading = True
                 await self._fill()
+        except SystemExit as error:
+            raise _told_elsewhere(error) from error
         finally:
             self._is_reading = False
             await self.source.aclose()
@@ -160,7 +183,7 @@ class TaskPump(Pump):
             while not offer(element):
                 if buffer.abandoned:
                     return
-                await self._writable.wait(buffer.writable_now, buffer.patience())
+                await self._writable.wait(buffer.writable_now, buffer.seconds_until_drop())
                 turn_ends = time.monotonic() + TASK_TURN
             if time.monotonic() >= turn_ends:
                 # Not 0: a loop that never sleeps takes the interpreter back before other threads
@@ -168,15 +191,15 @@ class TaskPump(Pump):
                 await asyncio.sleep(TASK_PAUSE)
                 turn_ends = time.monotonic() + TASK_TURN
 
-    def _end(self, task: "asyncio.Task[None]", leave: Leave) -> None:
+    def _end(self, task: "asyncio.Task[None]", closed: Closed) -> None:
         # Its traceback, if it has one, comes back to here.
         self._task = None
         if not task.cancelled():
-            leave(task.exception())
+            closed(task.exception())
         elif self._is_stopped:
-            leave(None)
+            closed(None)
         else:
-            leave(asyncio.CancelledError())
+            closed(asyncio.CancelledError())
 
 
 class InlinePump(Pump):
@@ -188,11 +211,12 @@ class InlinePump(Pump):
         self._lock = threading.Lock()
         # What is live does not wait for what comes next. What never waits need not hand it on.
         self._turn_seconds = 0.0 if kind.live or source.never_waits else INLINE_TURN
-        self._leave: Leave | None = None
+        self._closed: Closed | None = None
 
-    def start(self, leave: Leave) -> None:
-        self._reading = self._read()
-        self._leave = leave
+    def start(self, closed: Closed) -> None:
+        if self.begins():
+            self._reading = self._read()
+            self._closed = closed
 
     def read_on(self, ready: Callable[[], bool], timeout: float | None) -> None:
         """Read for a turn. The arguments are those of a wait, and change nothing."""
@@ -210,18 +234,21 @@ class InlinePump(Pump):
                 self._lock.release()
 
     def _read_turn(self) -> None:
-        leave = self._leave
-        if leave is None:
+        if self._closed is None:
             return
-        error: BaseException | None = None
         try:
             if self._context.run(next, self._reading, _OVER) is not _OVER:
                 return
-        except BaseException as raised:
-            error = raised
-        # It leads to the pipeline, and that to here.
-        self._leave = None
-        leave(error)
+        except BaseException as error:
+            self._end(error)
+        else:
+            self._end(None)
+
+    def _end(self, error: BaseException | None) -> None:
+        # The callback leads to the pipeline, and that leads to this pump.
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed(error)
 
     def _read(self) -> Iterator[None]:
         try:

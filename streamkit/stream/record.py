@@ -49,7 +49,7 @@ class Record:
     def add(self, elements: int, dropped: int) -> None:
         """``elements`` and ``dropped``: how many there were since the start."""
         if elements > self._elements:
-            self._metrics.drained(elements - self._elements, dropped - self._dropped)
+            self._metrics.added(elements - self._elements, dropped - self._dropped)
             self._elements, self._dropped = elements, dropped
         if self._bytes > self._bytes_added:
             self._metrics.sent(self._bytes - self._bytes_added)
@@ -60,7 +60,7 @@ class Record:
         for reason in reasons:
             logger.warning("%s stream %r (tenant %r) refused an element: %s", *self._label, reason)
 
-    def lose(self, error: BaseException) -> None:
+    def report_unheard(self, error: BaseException) -> None:
         """The source failed when there was no consumer left to raise ``error`` to."""
         logger.error(
             "the source of %s stream %r (tenant %r) failed after its consumer had left",

@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final, cast
 
 from streamkit.errors import SizeMismatch
 from streamkit.metrics import Outcome
 from streamkit.resource import FileResource
+from streamkit.source import Source
 from streamkit.stream.lost import lose
 from streamkit.stream.once import Once
 from streamkit.stream.setting import Setting
+from streamkit.stream.unread import close_unread
 
 __all__ = ["BLOCK_BYTES", "FileStream", "ServerFile"]
 
@@ -18,31 +20,42 @@ BLOCK_BYTES: Final = 64 * 1024
 
 
 class FileStream:
-    """The stream in whose place the file is: it is counted, and ends once."""
+    """The stream in whose place the file is: it is counted, and settles once."""
 
     def __init__(self, resource: FileResource, setting: Setting) -> None:
+        """Raises ValueError if the file is closed by now."""
+        resource.file.seek(0)
         self.resource = resource
         self._setting = setting
-        self._ends = Once()
+        self._is_first_to_end = Once()
+        self._sent = 0
+        self._outcome: Outcome = "disconnected"
+        self._failure: BaseException | None = None
         self.is_over = False
         setting.record.open()
 
-    def end(self, size: int, outcome: Outcome, failure: BaseException | None = None) -> None:
-        """The server has sent ``size`` bytes, and sends no more. Idempotent."""
-        if not self._ends():
-            return
-        self.is_over = True
-        record = self._setting.record
-        try:
-            self.resource.close()
-            record.server_sent(size)
-            record.close(outcome)
-        finally:
-            self._setting.context.run(self._setting.close, failure)
+    def end(self, sent: int, outcome: Outcome, failure: BaseException | None = None) -> None:
+        """The server has sent so many bytes, and sends no more. Idempotent."""
+        if self._is_first_to_end():
+            self.is_over = True
+            self._sent, self._outcome, self._failure = sent, outcome, failure
+            source = Source(cast("Any", self.resource))
+            close_unread(source, self._setting.context, self._settle)
 
-    def abandon(self) -> None:
+    def leave(self) -> None:
         """Nobody will send it. Idempotent, from any thread."""
         self.end(0, "disconnected")
+
+    def _settle(self, error: BaseException | None) -> None:
+        record, failure = self._setting.record, self._failure or error
+        self._failure = None
+        try:
+            record.server_sent(self._sent)
+            record.close(self._outcome)
+            if error is not None:
+                record.report_unheard(error)
+        finally:
+            self._setting.context.run(self._setting.close, failure)
 
 
 class ServerFile:
@@ -54,20 +67,19 @@ class ServerFile:
     """
 
     def __init__(self, stream: FileStream) -> None:
+        self._stream = stream
         resource = stream.resource
         self.path = resource.path
         """Where the file can be opened once more, if that is known."""
         self._file = resource.file
-        self._file.seek(0)
         self.tell = self._file.tell
         self._size = resource.size
-        self._stream = stream
         self._furthest = 0
         self._is_shared = False
 
     def __del__(self) -> None:
         if not self._stream.is_over:
-            lose(self._stream.abandon)
+            lose(self._stream.leave)
 
     def fileno(self) -> int:
         self._is_shared = True

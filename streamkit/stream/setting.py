@@ -28,10 +28,14 @@ class Setting:
         self._is_over = False
 
     def call_on_close(self, callback: Callback) -> None:
-        """Call ``callback`` once the stream is over, in the context that its source ran in."""
+        """Call ``callback`` once the stream is over, in the context that its source ran in.
+
+        One that comes too late is called at once, and passed None.
+        """
         self._callbacks.append(callback)
         if self._is_over:
-            self.context.run(self._call_back, None)
+            # Another thread may be in the context itself, calling those that came in time.
+            self.context.copy().run(self._call_back, None)
 
     def close(self, failure: BaseException | None) -> None:
         """The stream is over: call whoever wants to know of it, the last to say so first.

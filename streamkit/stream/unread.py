@@ -11,12 +11,12 @@ from streamkit.stream.background import background_loop
 from streamkit.stream.setting import Setting
 from streamkit.stream.wake import call_on, running_loop
 
-__all__ = ["Leave", "Unread", "close_unread"]
+__all__ = ["Closed", "Unread", "close_unread"]
 
 MAX_STEPS: Final = 100
 """How often a source may let others have a turn that closes where there is no loop."""
 
-Leave = Callable[[BaseException | None], None]
+Closed = Callable[[BaseException | None], None]
 """Is told that a source is closed, and what it failed with if it did."""
 
 
@@ -36,7 +36,7 @@ class Unread:
         self.is_closed = True
         try:
             if error is not None:
-                self._setting.record.lose(error)
+                self._setting.record.report_unheard(error)
         finally:
             self._setting.context.run(self._setting.close, error)
 
@@ -44,46 +44,46 @@ class Unread:
 def close_unread(
     source: Source,
     context: Context,
-    leave: Leave,
+    closed: Closed,
     loop: asyncio.AbstractEventLoop | None = None,
 ) -> None:
-    """Close ``source`` in ``context``, and call ``leave`` when that is done, perhaps later.
+    """Close ``source`` in ``context``, and call ``closed`` when that is done, perhaps later.
 
     An async one is closed on the running loop, on ``loop``, or on the background loop, whichever
     there is; a sync one here, or on a thread if it might block the running loop. Where there are no
     threads to be had, and no descriptors for a loop, it is closed here.
     """
     if source.reads_async(on_loop=running_loop() is not None):
-        _close_async(source, context, leave, loop)
+        _close_async(source, context, closed, loop)
     elif running_loop() is None or source.never_waits:
-        _close_here(source, context, leave)
+        _close_here(source, context, closed)
     else:
-        _close_on_thread(source, context, leave)
+        _close_on_thread(source, context, closed)
 
 
-def _close_here(source: Source, context: Context, leave: Leave) -> None:
-    error: BaseException | None = None
+def _close_here(source: Source, context: Context, closed: Closed) -> None:
     try:
         context.run(source.close)
-    except BaseException as raised:
-        error = raised
-    leave(error)
+    except BaseException as error:
+        closed(error)
+    else:
+        closed(None)
 
 
-def _close_on_thread(source: Source, context: Context, leave: Leave) -> None:
+def _close_on_thread(source: Source, context: Context, closed: Closed) -> None:
     closer = threading.Thread(
-        target=_close_here, args=(source, context, leave), name="streamkit-close", daemon=True
+        target=_close_here, args=(source, context, closed), name="streamkit-close", daemon=True
     )
     try:
         closer.start()
     except RuntimeError:
-        _close_here(source, context, leave)
+        _close_here(source, context, closed)
 
 
 def _close_async(
     source: Source,
     context: Context,
-    leave: Leave,
+    closed: Closed,
     loop: asyncio.AbstractEventLoop | None,
 ) -> None:
     def start() -> None:
@@ -93,7 +93,7 @@ def _close_async(
 
     def done(task: "asyncio.Task[None]") -> None:
         _closing.discard(task)
-        leave(asyncio.CancelledError() if task.cancelled() else task.exception())
+        closed(asyncio.CancelledError() if task.cancelled() else task.exception())
 
     loop = running_loop() or loop
     if loop is not None and call_on(loop, start):
@@ -101,7 +101,7 @@ def _close_async(
     try:
         loop = background_loop()
     except (OSError, RuntimeError):
-        leave(context.run(_without_loop, source.aclose()))
+        closed(context.run(_without_loop, source.aclose()))
     else:
         call_on(loop, start)
 

@@ -173,7 +173,7 @@ def test_a_full_suspending_buffer_refuses_until_a_drain_however_long_it_takes(ki
     fill(buffer, kind.capacity)
     clock.now += 3600
     assert not buffer.offer("one more")
-    assert buffer.patience() is None
+    assert buffer.seconds_until_drop() is None
     assert buffer.drain() == list(range(kind.capacity))
     assert buffer.offer("one more")
     assert buffer.dropped == 0
@@ -186,7 +186,7 @@ def test_a_full_sliding_buffer_drops_the_oldest_once_its_consumer_is_away_a_tent
     buffer.hand_over()
     fill(buffer, 64)
     assert not buffer.offer(64)
-    assert buffer.patience() == pytest.approx(0.1)
+    assert buffer.seconds_until_drop() == pytest.approx(0.1)
     clock.now += 0.1
     assert buffer.offer(64)
     assert buffer.drain() == list(range(1, 65))
@@ -213,7 +213,7 @@ def test_a_sliding_buffer_waits_for_a_consumer_that_is_there_however_late_that_r
     fill(buffer, 64)
     clock.now += 600
     assert not buffer.offer("refused, and not at the cost of the oldest")
-    assert buffer.patience() == 0.1
+    assert buffer.seconds_until_drop() == 0.1
 
 
 def test_large_elements_fill_the_buffer_by_their_bytes() -> None:

@@ -471,6 +471,27 @@ def test_a_loop_hears_of_its_clients_though_no_chunk_has_to_be_waited_for(
     asyncio.run(main())
 
 
+def test_a_source_that_exits_does_not_end_its_server(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    """On a server's loop the error itself would end that."""
+    source = combination.source([1, SystemExit(3)])
+    reader = combination.reader.open(export(source))
+    sent = b""
+    with pytest.raises(RuntimeError, match="a source raised SystemExit") as raised:
+        while True:
+            sent += reader.next()
+    assert isinstance(raised.value.__cause__, SystemExit)
+    assert sent == rows(1)
+    assert_settled(source, registry, "failed")
+
+
+def test_an_inline_source_passes_an_exit_on_to_its_own_thread() -> None:
+    """As when a server's signal handler raises it there, to end the worker."""
+    with pytest.raises(SystemExit):
+        list(export(streamkit.inline(SyncSource([SystemExit()]))))
+
+
 class TestAsyncSources:
     def test_a_source_that_waits_is_cancelled_at_once_and_closes_in_its_own_task(self) -> None:
         places: list[object] = []
@@ -561,7 +582,7 @@ class TestAsyncSources:
 
         asyncio.run(asyncio.wait_for(main(), WAIT))
 
-    def test_a_source_that_exits_ends_itself_and_not_the_others(self) -> None:
+    def test_one_that_exits_does_not_end_the_others_on_its_loop(self) -> None:
         async def exits() -> AsyncIterator[int]:
             yield 1
             raise SystemExit
@@ -569,7 +590,7 @@ class TestAsyncSources:
         async def goes_on() -> AsyncIterator[int]:
             yield 1
 
-        with pytest.raises(SystemExit):
+        with pytest.raises(RuntimeError, match="a source raised SystemExit"):
             list(export(exits()))
         assert list(export(goes_on())) == [b"1\n"]
 

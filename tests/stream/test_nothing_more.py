@@ -28,7 +28,7 @@ def test_nothing_more_before_the_first_byte_is_a_204_and_no_failure(
     ends: list[object] = []
     response.call_on_close(ends.append)
     reply = combination.reader.begin(response)
-    assert (reply.status, reply.body) == (204, None)
+    assert (reply.status, reply.body) == (204, b"")
     assert "Content-Type" not in response.headers
     assert source.closes == 1
     wait_until(lambda: value(registry, CLOSED, outcome="completed") == 1)
@@ -67,7 +67,7 @@ def test_a_serializer_may_say_that_there_is_nothing_more(
 
     source = combination.source(["one", "two"])
     reply = combination.reader.begin(StreamingService.sse("s", source, serialize))
-    assert (reply.status, reply.body) == (204, None)
+    assert (reply.status, reply.body) == (204, b"")
     wait_until(lambda: value(registry, CLOSED, outcome="completed") == 1)
 
 

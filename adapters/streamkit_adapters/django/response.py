@@ -16,6 +16,7 @@ from streamkit.adapting import (
     AsyncChunks,
     Chunks,
     ClientLeft,
+    Once,
     Reply,
     Request,
     ServerFile,
@@ -49,7 +50,7 @@ class StreamingResponse(StreamingHttpResponse):
         self.stream = response
         self._body: Any = _Body(response)
         self._through_asgi = through_asgi.get()
-        self._is_answering = False
+        self._prepares = Once()
         super().__init__(
             cast("Any", self._body), status=response.status, headers=dict(response.headers.items())
         )
@@ -105,32 +106,30 @@ class StreamingResponse(StreamingHttpResponse):
 
         Once, though ``MIDDLEWARE`` may have ours more than once.
         """
-        if self._is_answering:
+        if not self._prepares():
             return
-        self._is_answering = True
         asked = replace(wsgi_request(request.META), method=request.method or "")
         if self._is_wrapped:
             self._begin_around(asked)
             return
-        inline = _is_inline_here(self.stream)
         try:
+            inline = _move_to_thread(self.stream)
             reply = self.stream.begin(replace(asked, inline=inline), self.status_code, self.headers)
         except ClientLeft as error:
             # No error of the site's, to be reported to its administrators.
             raise BadRequest(error.strerror) from error
-        self._have(reply)
+        self._send(reply)
 
     async def aprepare(self, request: HttpRequest) -> None:
         """``prepare`` under ASGI."""
-        if self._is_answering:
+        if not self._prepares():
             return
-        self._is_answering = True
         asked = Request(method=request.method or "", headers=EnvironHeaders(request.META))
         if self._is_wrapped:
             self._begin_around(asked)
             return
         await _move_to_loop(self.stream)
-        self._have(await self.stream.abegin(asked, self.status_code, self.headers))
+        self._send(await self.stream.abegin(asked, self.status_code, self.headers))
 
     @property
     def _is_wrapped(self) -> bool:
@@ -140,15 +139,13 @@ class StreamingResponse(StreamingHttpResponse):
     def _begin_around(self, asked: Request) -> None:
         reply = self.stream.begin_around(self._content, asked, self.status_code, self.headers)
         self.status_code = reply.status
-        if reply.body is None:
-            self._content = ()
+        if isinstance(reply.body, bytes):
+            self._content = _Bytes(reply.body)
 
-    def _have(self, reply: Reply[Any]) -> None:
+    def _send(self, reply: Reply[Any]) -> None:
         self.status_code = reply.status
-        if reply.body is None:
-            self._content = ()
-        else:
-            self._content = self._body = reply.body
+        is_short = isinstance(reply.body, bytes)
+        self._content = self._body = _Bytes(reply.body) if is_short else reply.body
 
     @property
     def file_to_stream(self) -> ServerFile | None:
@@ -188,7 +185,7 @@ class _Body:
 
     def __iter__(self) -> Chunks:
         if self._chunks is None:
-            self._chunks = self._stream.chunks(inline=_is_inline_here(self._stream))
+            self._chunks = self._stream.chunks(inline=_move_to_thread(self._stream))
         return cast("Chunks", self._chunks)
 
     def __aiter__(self) -> Self:
@@ -204,13 +201,36 @@ class _Body:
         await aclose(self._chunks)
 
 
-def _is_inline_here(stream: StreamResponse) -> bool:
+class _Bytes:
+    """A short body, or an empty one, read either way and without a thread."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self._body:
+            yield self._body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self:
+            yield chunk
+
+
+def _move_to_thread(stream: StreamResponse) -> bool:
     """Have it encoded on this thread; return whether its source is to be read here as well."""
-    stream.encoder_context.run(move_here)
-    return read_on_thread(stream)
+    try:
+        stream.encoder_context.run(move_here)
+        return read_on_thread(stream)
+    except BaseException:
+        stream.close()
+        raise
 
 
 async def _move_to_loop(stream: StreamResponse) -> None:
     """Have it encoded on the running loop."""
-    stream.encoder_context.run(move_here)
-    await read_on_loop(stream)
+    try:
+        stream.encoder_context.run(move_here)
+        await read_on_loop(stream)
+    except BaseException:
+        stream.close()
+        raise

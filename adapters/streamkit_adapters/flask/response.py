@@ -44,9 +44,9 @@ class StreamingResponse(flask.Response):
         # A body that is passed through is returned as it is, without what call_on_close was given.
         self.direct_passthrough = False
         self.call_on_close(self._stream.close)
-        is_handled = keep_contexts(self._stream)
-        self.call_on_close(is_handled)
         try:
+            is_handled = keep_contexts(self._stream)
+            self.call_on_close(is_handled)
             self._begin(environ, is_handled)
         except BaseException as error:
             self.close()
@@ -82,19 +82,20 @@ class StreamingResponse(flask.Response):
             around = stream.begin_around(content, request, self.status_code, self.headers)
             self._set_status(around.status)
             # Of what it leaves out for HEAD, werkzeug tells the length if it knows it.
-            if around.body is None and request.method != "HEAD":
+            if isinstance(around.body, bytes) and request.method != "HEAD":
                 self.call_on_close(getattr(content, "close", stream.close))
-                self.response = iter(())
+                self.response = iter((around.body,))
             return
         reply = stream.begin(request, self.status_code, self.headers)
         self._set_status(reply.status)
+        if isinstance(reply.body, Chunks):
+            self.response = _Body(reply.body, is_handled)
+            return
+        self.response = wsgi_body(reply.body, environ)
         if isinstance(reply.body, ServerFile):
             # Only as it is does a server see in it a file to send by itself.
-            self.response = wsgi_body(reply.body, environ)
             self.direct_passthrough = True
             stream.call_on_close(lambda _: self.close())
-        else:
-            self.response = iter(()) if reply.body is None else _Body(reply.body, is_handled)
 
     def _set_status(self, status: int) -> None:
         # Not as it was: the phrase may be of the application's own.

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -24,6 +25,9 @@ __all__ = ["AsyncSuite", "Suite", "View"]
 
 View = Callable[[Any], Any]
 """Makes a response of an adapter's service."""
+
+EVENT_SOURCE = {"Accept": "text/event-stream", "Cache_Control": "no-cache"}
+"""The headers that the standard has a browser's EventSource send."""
 
 SOURCES = pytest.mark.parametrize("source_class", [SyncSource, AsyncSource])
 
@@ -153,17 +157,93 @@ class Suite(ABC):
                 self.connected(clients, app)
 
     @pytest.mark.usefixtures("_shut_down")
-    def test_no_stream_is_let_in_once_the_process_is_shut_down(
+    def test_no_live_stream_is_let_in_once_the_process_is_shut_down(
         self, registry: CollectorRegistry
     ) -> None:
         source = SyncSource([1])
-        with self.serve(lambda s: s.export("e", source, "csv")) as app:
+        with self.serve(lambda s: s.sse("s", source)) as app:
             assert_rejected(self.ask(app))
             assert (source.given, source.closes) == (0, 1)
-            assert value(registry, "stream_rejected_total", kind="export") == 1
-        with self.serve(lambda s: s.sse("s", [1])) as app:
-            assert_rejected(self.ask(app))
+            assert value(registry, "stream_rejected_total", kind="sse") == 1
             assert self.ask(app, "HEAD").status == 200
+
+    @pytest.mark.usefixtures("_shut_down")
+    def test_exports_and_downloads_are_let_in_while_the_process_ends(self) -> None:
+        """The server says when it takes no more requests."""
+        with self.serve(lambda s: s.export("e", [1], "ndjson")) as app:
+            answer = self.ask(app)
+            assert (answer.status, answer.body) == (200, b"1\n")
+        with self.serve(tagged) as app:
+            answer = self.ask(app)
+            assert (answer.status, answer.body) == (200, b"0123456789")
+
+    @pytest.mark.usefixtures("_shut_down")
+    def test_a_browsers_event_source_is_told_to_come_back_once_the_process_is_shut_down(
+        self, registry: CollectorRegistry
+    ) -> None:
+        source = SyncSource([1])
+        with self.serve(lambda s: s.sse("s", source)) as app:
+            assert_told_to_come_back(self.ask(app, **EVENT_SOURCE))
+        assert (source.given, source.closes) == (0, 1)
+        assert value(registry, "stream_rejected_total", kind="sse") == 1
+        assert value(registry, "stream_active") == 0
+        assert value(registry, "stream_closed_total") == 0
+
+    @pytest.mark.parametrize(
+        ("headers", "comes_back"),
+        [
+            (EVENT_SOURCE, True),
+            ({"Accept": "TEXT/Event-Stream;q=1", "Cache_Control": "max-age=0, no-cache"}, True),
+            ({"Accept": "text/event-stream"}, False),
+            ({"Cache_Control": "no-cache"}, False),
+            ({"Accept": "*/*", "Cache_Control": "no-cache"}, False),
+            ({"Accept": "text/event-stream", "Cache_Control": "no-store"}, False),
+        ],
+    )
+    def test_past_the_limit_a_browsers_event_source_is_never_answered_with_an_error(
+        self, headers: dict[str, str], comes_back: bool, clients: ExitStack
+    ) -> None:
+        """Which would end it for good. Any other client is, and comes back on that."""
+
+        def view(service: Any) -> Any:
+            return service.sse("s", AsyncSource(["event", forever]))
+
+        with self.serve(view, max_streams=1) as app:
+            self.connected(clients, app)
+            (assert_told_to_come_back if comes_back else assert_rejected)(self.ask(app, **headers))
+
+    def test_past_the_limit_an_export_is_rejected_whoever_asks(self, clients: ExitStack) -> None:
+        views = iter([lambda s: s.sse("s", AsyncSource(["event", forever])), tagged])
+        with self.serve(lambda s: next(views)(s), max_streams=1) as app:
+            self.connected(clients, app)
+            assert_rejected(self.ask(app, **EVENT_SOURCE))
+
+    def test_a_wrapped_event_stream_is_told_to_come_back_too(self, clients: ExitStack) -> None:
+        def view(service: Any) -> Any:
+            return self.wrap(service.sse("s", AsyncSource(["event", forever])))
+
+        with self.serve(view, max_streams=1) as app:
+            self.connected(clients, app)
+            assert_told_to_come_back(self.ask(app, **EVENT_SOURCE))
+
+    @pytest.mark.parametrize(
+        ("accept", "expected"),
+        [
+            (None, b": dropped 0\n\n"),
+            ("*/*", b": dropped 0\n\n"),
+            ("text/*", b": dropped 0\n\n"),
+            ("text/event-stream", b": dropped 0\n"),
+            ("application/json", b": dropped 0\n"),
+            ("text/html, */*;q=0.1", b": dropped 0\n"),
+        ],
+    )
+    def test_how_a_comment_ends_depends_on_who_reads_it(
+        self, accept: str | None, expected: bytes
+    ) -> None:
+        headers = {} if accept is None else {"Accept": accept}
+        event = streamkit.ServerSentEvent(data=None, comment="dropped 0")
+        with self.serve(lambda s: s.sse("s", [event])) as app:
+            assert self.ask(app, **headers).body == expected
 
     @SOURCES
     def test_a_source_that_has_nothing_more_is_a_204(
@@ -375,3 +455,12 @@ def assert_rejected(answer: Answer) -> None:
     assert 1 <= int(answer.headers["Retry-After"]) <= 10
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert "Content-Disposition" not in answer.headers
+
+
+def assert_told_to_come_back(answer: Answer) -> None:
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    assert "Retry-After" not in answer.headers
+    found = re.fullmatch(rb"retry: (\d+)\n", answer.body)
+    assert found
+    assert 1000 <= int(found[1]) <= 10_000

@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from streamkit.stream import chunks
+from streamkit.stream.chunks import MAX_STALL
 
 __all__ = ["ClientLeft", "watch"]
 
@@ -49,7 +49,7 @@ def _limit_stall(connection: Any) -> None:
     # Also when its window is shut, the kernel then gives a client up that takes nothing. A socket
     # of another family has no such option.
     with suppress(OSError):
-        milliseconds = int(chunks.MAX_STALL * 1000)
+        milliseconds = int(MAX_STALL * 1000)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 

@@ -67,8 +67,13 @@ class StreamResponse:
     ) -> None:
         self.status = status
         self.headers = headers
-        self._plan = plan
-        self._negotiator = negotiator
+        self.live = plan.kind.live
+        """Whether it is for as long as its client is there, and not a whole that has an end."""
+        self.never_waits = Source(plan.source).never_waits
+        """Whether no step of its source waits, nor runs code but the kit's: a file, or bytes."""
+        # None once it is opened or closed: who keeps a response does not keep what it streamed.
+        self._plan: Plan | None = plan
+        self._negotiate: Callable[..., Answer] | None = negotiator.negotiate
         self._setting = Setting(record)
         self._limits = limits.get()
         self._answers = Once()
@@ -79,18 +84,9 @@ class StreamResponse:
 
     def __del__(self) -> None:
         # Once it is opened, it is lost with its chunks.
-        if self._opens():
-            lose(partial(self._close_unread, running_loop()))
-
-    @property
-    def live(self) -> bool:
-        """Whether it is for as long as its client is there, and not a whole that has an end."""
-        return self._plan.kind.live
-
-    @property
-    def never_waits(self) -> bool:
-        """Whether no step of its source waits, nor runs code but the kit's: a file, or bytes."""
-        return Source(self._plan.source).never_waits
+        plan = self._claim()
+        if plan is not None:
+            lose(partial(self._close_unread, plan, running_loop()))
 
     @property
     def context(self) -> Context:
@@ -208,17 +204,18 @@ class StreamResponse:
 
     def chunks(self, *, inline: bool = False) -> Chunks:
         """The same; with ``inline`` a sync source stays on this thread."""
-        return self._chunks(self._plan, inline=inline)
+        return self._chunks(self._planned(), inline=inline)
 
     def __aiter__(self) -> AsyncChunks:
         """The chunks, for the running loop. Raises RuntimeError the second time."""
-        return self._async_chunks(self._plan)
+        return self._async_chunks(self._planned())
 
     def close(self) -> None:
         """The response is not wanted, or no longer: close its source. Idempotent."""
         self._is_closed = True
-        if self._opens():
-            self._close_unread()
+        plan = self._claim()
+        if plan is not None:
+            self._close_unread(plan)
         elif self._stream is not None:
             self._stream.leave()
 
@@ -233,8 +230,9 @@ class StreamResponse:
 
         Without a stream, this one is closed.
         """
-        method = request.method
-        answer = self._negotiator.negotiate(self._plan, method, request.headers, status, headers)
+        method, plan, negotiate = request.method, self._planned(), self._negotiate
+        assert negotiate is not None
+        answer = negotiate(plan, method, request.headers, status, headers)
         if method == "HEAD" or answer.status in BODILESS:
             describe_no_body(answer.status, headers)
             self.close()
@@ -294,20 +292,33 @@ class StreamResponse:
         pipeline = self._open(lambda: on_loop(plan, self._setting, loop))
         return AsyncChunks(pipeline, departure)
 
-    def _open(self, open: Callable[[], S]) -> S:
+    def _planned(self) -> Plan:
+        if self._plan is None:
+            raise RuntimeError("a streaming response can be iterated only once")
+        return self._plan
+
+    def _claim(self) -> Plan | None:
+        """The plan, for the first who opens the stream or closes it unread."""
         if not self._opens():
+            return None
+        plan, self._plan, self._negotiate = self._plan, None, None
+        return plan
+
+    def _open(self, open: Callable[[], S]) -> S:
+        plan = self._claim()
+        if plan is None:
             raise RuntimeError("a streaming response can be iterated only once")
         try:
             stream = self._stream = open()
         except BaseException:
-            self._close_unread()
+            self._close_unread(plan)
             raise
         if self._is_closed:
             # By another thread, which came before there was a stream to leave.
             stream.leave()
         return stream
 
-    def _close_unread(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        unread = Unread(Source(self._plan.source), self._setting)
+    def _close_unread(self, plan: Plan, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        unread = Unread(Source(plan.source), self._setting)
         follower.get()(unread)
         unread.close(loop)

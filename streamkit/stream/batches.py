@@ -119,10 +119,7 @@ class Batches:
         self.chunks = self._encode()
 
     def close(self) -> None:
-        """Free the batch in hand.
-
-        Raises ValueError if another thread is encoding it.
-        """
+        """Free the batch in hand."""
         self.chunks.close()
 
     def _encode(self) -> Generator[bytes | None, None, None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -62,8 +63,9 @@ class Chunks:
         return self
 
     def __next__(self) -> bytes:
-        if self._first is not None:
-            first, self._first = self._first, None
+        # Another thread that closes takes it away at the same time.
+        first, self._first = self._first, None
+        if first is not None:
             return first
         pipeline = self._pipeline
         while not pipeline.lifetime.has_left:
@@ -120,13 +122,15 @@ class AsyncChunks:
         self._gave_up = False
         self._away_since: float | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._sending: asyncio.Task[Any] | None = None
+        self._is_delivering = False
         self._watch: asyncio.Task[None] | None = None
         if departure is not None:
-            self._watch = self._loop.create_task(_leave_after(departure, pipeline))
-            # The callback must not lead to these chunks, which could then not be lost.
-            loop, cancel = self._loop, partial(_cancel, self._watch)
-            pipeline.call_on_close(lambda _: call_on(loop, cancel))
+            give_up = weakly(self._give_up_sending)
+            self._watch = self._loop.create_task(_leave_after(departure, pipeline, give_up))
+            pipeline.call_on_close(partial(_stop_watching, weakref.ref(self), self._watch))
         pipeline.on_retire = weakly(self._shorten_stall)
+        pipeline.on_leave = weakly(self._hear_of_leaving)
         self._check_stall_in(MAX_STALL)
 
     def __del__(self) -> None:
@@ -142,8 +146,8 @@ class AsyncChunks:
         return self
 
     async def __anext__(self) -> bytes:
-        if self._first is not None:
-            first, self._first = self._first, None
+        first, self._first = self._first, None
+        if first is not None:
             return self._away_with(first)
         pipeline = self._pipeline
         self._away_since = None
@@ -183,6 +187,7 @@ class AsyncChunks:
         Raises what the source or the encoder raised, after the chunks before it, and what
         ``departure`` raised.
         """
+        self._is_delivering = True
         try:
             if self._first is not None or self.is_whole:
                 await self._send(head())
@@ -219,15 +224,31 @@ class AsyncChunks:
             await asyncio.wait((self._watch,))
 
     async def _send(self, sending: Awaitable[None]) -> None:
+        self._sending = asyncio.current_task()
+        is_taken = True
         try:
             await sending
         except OSError:
+            is_taken = False
+        finally:
+            self._sending = None
+        if not is_taken:
             self.leave()
 
     def _away_with(self, chunk: bytes) -> bytes:
         self._away_since = time.monotonic()
         self._task = asyncio.current_task()
         return chunk
+
+    def _hear_of_leaving(self) -> None:
+        call_on(self._loop, self._give_up_sending)
+
+    def _give_up_sending(self) -> None:
+        """There is nobody to send to any more: what is being sent is not waited for."""
+        if self._sending is not None:
+            self._gave_up = True
+            self._sending.cancel()
+            self._sending = None
 
     def _shorten_stall(self) -> None:
         """The stream is retired, but its consumer may never come back to hear of it."""
@@ -245,6 +266,7 @@ class AsyncChunks:
             self._check_stall_in(self._max_stall - stall)
             return
         self._gave_up = True
+        self._sending = None
         self.leave()
         if self._task is not None:
             self._task.cancel()
@@ -253,11 +275,26 @@ class AsyncChunks:
         self._timer = self._loop.call_later(seconds, weakly(self._give_up_if_stalled))
 
 
-async def _leave_after(departure: Departure, pipeline: Pipeline[AsyncWait]) -> None:
+async def _leave_after(
+    departure: Departure, pipeline: Pipeline[AsyncWait], give_up: Callable[[], None]
+) -> None:
     try:
         await departure()
     finally:
         pipeline.leave()
+    # The end may still be on its way, which a consumer sends that has left already.
+    give_up()
+
+
+def _stop_watching(
+    chunks: "weakref.ref[AsyncChunks]",
+    watch: "asyncio.Task[None]",
+    failure: BaseException | None,
+) -> None:
+    """The stream is over. Who delivers it has its end to send, and stops the watch after that."""
+    found = chunks()
+    if found is None or not found._is_delivering:
+        call_on(watch.get_loop(), partial(_cancel, watch))
 
 
 def _cancel(task: "asyncio.Task[None]") -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from contextvars import ContextVar
 from math import inf
 from typing import Any, Final, Generic, TypeVar
@@ -87,6 +86,8 @@ class Pipeline(Generic[W]):
 
     on_retire: Callable[[], object] | None = None
     """Tells a consumer that is away with a chunk that the stream is retired."""
+    on_leave: Callable[[], object] | None = None
+    """Tells a consumer that is away with a chunk that it was made to leave."""
     returns_by: float = inf
     """When, by ``time.monotonic()``, a ``take`` that finds nothing is to give ``b""``, once."""
     nothing_more: bool = False
@@ -99,6 +100,9 @@ class Pipeline(Generic[W]):
         """What the consumer waits with."""
         self.lifetime = Lifetime()
         self.agenda = Agenda(plan.kind)
+        # Whoever encodes the batch, or frees it, takes this out meanwhile: of two threads that come
+        # at once, one finds it.
+        self._batch_in_hand = [None]
         self._setting = setting
         self._encoder = plan.encoder
         self._pump: Pump | None = pump
@@ -114,6 +118,11 @@ class Pipeline(Generic[W]):
         if lifetime.is_open:
             self._start()
         try:
+            self._batch_in_hand.pop()
+        except IndexError:
+            # Another thread is freeing it: this consumer was made to leave.
+            return None
+        try:
             chunk = self._setting.encoder_context.run(next, self._batches.chunks, _END)
         except BaseException as error:
             if self._is_nothing_more(error):
@@ -126,6 +135,7 @@ class Pipeline(Generic[W]):
                 raise RuntimeError("a source or serializer raised StopAsyncIteration") from error
             raise
         finally:
+            self._batch_in_hand.append(None)
             if lifetime.has_left:
                 self._free_batch()
         if lifetime.has_left:
@@ -171,6 +181,8 @@ class Pipeline(Generic[W]):
             return
         self.buffer.abandon()
         self._free_batch()
+        if self.on_leave is not None:
+            self.on_leave()
         self._do(duty, pump)
 
     def call_on_close(self, callback: Callback) -> None:
@@ -227,9 +239,13 @@ class Pipeline(Generic[W]):
             close_unread(pump.source, self._setting.context, self._source_closed, pump.loop)
 
     def _free_batch(self) -> None:
-        # If another thread is encoding it, that one comes by here afterwards.
-        with suppress(ValueError):
-            self._batches.close()
+        try:
+            self._batch_in_hand.pop()
+        except IndexError:
+            # Another thread is encoding it, and comes by here afterwards.
+            return
+        self._batches.close()
+        self._batch_in_hand.append(None)
 
     def _settle(self) -> None:
         """Both sides have left."""

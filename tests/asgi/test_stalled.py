@@ -105,3 +105,47 @@ class TestASGI:
             assert source.closes == 1
 
         run(main)
+
+
+@pytest.mark.parametrize("how", ["the client leaves", "the response is closed"])
+@pytest.mark.parametrize("at", ["head", "chunk", "end"])
+def test_a_send_to_nobody_is_given_up_at_once(how: str, at: str) -> None:
+    """Whatever it is that the server does not take, once it has told of the departure."""
+
+    async def send(event: Any) -> None:
+        is_end = event.get("more_body") is False
+        if at == ("end" if is_end else "chunk" if "body" in event else "head"):
+            if how == "the client leaves":
+                client.gone.set()
+            else:
+                asyncio.get_running_loop().call_soon(response._response.close)
+                client.gone.set() if at == "end" else None
+            await forever()
+
+    async def main() -> None:
+        await response(scope(), client.receive, client.send)
+
+    client = Client(send)
+    source = AsyncSource([1] if at == "end" else [1, forever])
+    response = asgi.StreamingService.export("e", source, "ndjson")
+    run(main)
+    assert source.closes == 1
+
+
+def test_a_server_that_cancels_a_send_to_nobody_is_not_kept_from_it() -> None:
+    async def send(event: Any) -> None:
+        client.gone.set()
+        try:
+            await forever()
+        finally:
+            serving[0].cancel()
+
+    async def main() -> None:
+        serving.append(asyncio.create_task(response(scope(), client.receive, client.send)))
+        with pytest.raises(asyncio.CancelledError):
+            await serving[0]
+
+    client = Client(send)
+    serving: list[asyncio.Task[None]] = []
+    response = asgi.StreamingService.export("e", AsyncSource([1, forever]), "ndjson")
+    run(main)

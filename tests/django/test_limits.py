@@ -63,7 +63,7 @@ class TestWSGI(Suite):
 class TestASGI(AsyncSuite):
     # Django's handler does not close the file of the request's body after what is no Exception,
     # which is a warning in whatever test comes next.
-    test_nothing_is_lost_where_a_source_exits_before_its_first_element = None  # type: ignore[assignment]
+    test_nothing_is_lost_where_a_source_exits_before_its_first_element = None
 
     def serve(self, view: View, **options: Any) -> Any:
         return serve(ASGIHandler, view, **options)

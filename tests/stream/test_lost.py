@@ -70,11 +70,14 @@ def test_the_rows_of_an_export_go_with_its_chunks(make: Any, end: Any) -> None:
 def test_the_bytes_of_a_download_go_with_its_chunks(end: Any) -> None:
     def read() -> Any:
         response = StreamingService.download(bytes(200_000), filename="f")
+        kept = weakref.ref(response._negotiate.__self__._resource)  # type: ignore[union-attr]
         end(iter(response))
-        return weakref.ref(response._negotiator._resource)  # type: ignore[attr-defined]
+        return kept, response
 
-    kept = read()
+    # Whoever keeps the response does not keep them.
+    kept, response = read()
     wait_until(lambda: kept() is None)
+    response.close()
 
 
 def test_a_finalizer_waits_for_no_lock(registry: CollectorRegistry) -> None:

@@ -17,6 +17,8 @@ class Record:
 
     def __init__(self, kind: Kind, name: str, tenant: str, metrics: StreamMetrics) -> None:
         self._label = (kind.name, name, tenant)
+        self._live = kind.live
+        self._has_begun = False
         self._metrics = metrics
         self._opened_at: float | None = None
         self._elements = 0
@@ -28,6 +30,10 @@ class Record:
     def has_sent(self) -> bool:
         return self._bytes > 0
 
+    def limit(self, max_streams: int) -> None:
+        """So many streams may be open at a time where this one is asked for."""
+        self._metrics.limited(max_streams)
+
     def reject(self) -> None:
         """It is not let in, and was not opened."""
         self._metrics.rejected()
@@ -37,8 +43,11 @@ class Record:
         self._opened_at = time.monotonic()
 
     def chunk(self, chunk: bytes) -> None:
-        if not self._bytes and self._opened_at is not None:
-            self._metrics.first_byte(time.monotonic() - self._opened_at)
+        """A chunk goes to the server; of a live stream it may be a heartbeat, before any element."""
+        if not self._has_begun and (self._elements or not self._live):
+            self._has_begun = True
+            if self._opened_at is not None:
+                self._metrics.first_byte(time.monotonic() - self._opened_at)
         self._bytes += len(chunk)
 
     def server_sent(self, size: int) -> None:

@@ -374,6 +374,31 @@ def test_elements_refusals_and_times_of_a_stream_are_counted(
     assert value(registry, "stream_duration_seconds_count") == 1
 
 
+def test_a_heartbeat_is_not_the_first_element(
+    combination: Combination, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=0.01))
+    release = threading.Event()
+
+    def silent() -> Any:
+        return asyncio.to_thread(release.wait) if combination.is_async else release.wait()
+
+    source = combination.source([silent])
+    reader = combination.reader.open(StreamingService.sse("s", source))
+    assert reader.next() == b": heartbeat\n\n"
+    assert value(registry, "stream_first_byte_seconds_count") == 0
+    release.set()
+    assert b"data: true" in reader.rest()
+    assert value(registry, "stream_first_byte_seconds_count") == 1
+
+
+def test_an_export_without_rows_has_a_first_byte_all_the_same(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    combination.reader.open(StreamingService.export("e", combination.source([]), "json")).rest()
+    assert value(registry, "stream_first_byte_seconds_count") == 1
+
+
 def test_a_refusal_is_counted_though_the_batch_fails_after_it(registry: CollectorRegistry) -> None:
     def serialize(event: int) -> Any:
         if event == 2:

@@ -24,7 +24,7 @@ WORDS = frozenset(
         "metrics",
         "request",
         "resource",
-        "signals",
+        "log", "signals",
         "source",
     }
 )

@@ -6,11 +6,10 @@ import queue
 import threading
 from collections.abc import Callable
 
+from streamkit.log import say
 from streamkit.stream.once import Once
 
 __all__ = ["look_for_lost", "lose"]
-
-logger = logging.getLogger("streamkit")
 
 
 class _Lost:
@@ -47,8 +46,9 @@ class _Lost:
             close = lost.get()
             try:
                 close()
-            except BaseException:
-                logger.exception("a stream that nobody closed could not be closed properly")
+            except BaseException as error:
+                message = "a stream that nobody closed could not be closed properly"
+                say(logging.ERROR, message, error=error)
             # A stream that was closed is not kept until the next one is lost.
             del close
 

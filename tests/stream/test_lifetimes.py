@@ -381,7 +381,7 @@ def test_a_heartbeat_is_not_the_first_element(
     release = threading.Event()
 
     def silent() -> Any:
-        return asyncio.to_thread(release.wait) if combination.is_async else release.wait()
+        return asyncio.to_thread(release.wait, WAIT) if combination.is_async else release.wait(WAIT)
 
     source = combination.source([silent])
     reader = combination.reader.open(StreamingService.sse("s", source))
@@ -436,7 +436,7 @@ class TestClosingFromAnotherThread:
         def source() -> Iterator[int]:
             try:
                 entered.set()
-                release.wait()
+                release.wait(WAIT)
                 yield 1
             finally:
                 closed.set()
@@ -459,7 +459,7 @@ class TestClosingFromAnotherThread:
 
         def serialize(row: int) -> str:
             entered.set()
-            release.wait()
+            release.wait(WAIT)
             return "row"
 
         source = SyncSource([1, 2])
@@ -677,7 +677,7 @@ class TestInline:
 
         def block() -> int:
             entered.set()
-            release.wait()
+            release.wait(WAIT)
             return 1
 
         source = SyncSource([block])

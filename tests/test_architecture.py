@@ -24,7 +24,8 @@ WORDS = frozenset(
         "metrics",
         "request",
         "resource",
-        "log", "signals",
+        "log",
+        "signals",
         "source",
     }
 )

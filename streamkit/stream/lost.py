@@ -44,13 +44,27 @@ class _Lost:
     def _close_all(lost: "queue.SimpleQueue[Callable[[], object]]") -> None:
         while True:
             close = lost.get()
+            # Each has a thread of its own, since what closes a source may take its time.
+            closer = threading.Thread(
+                target=_close, args=(close,), name="streamkit-close", daemon=True
+            )
             try:
-                close()
-            except BaseException as error:
-                message = "a stream that nobody closed could not be closed properly"
-                say(logging.ERROR, message, error=error)
+                closer.start()
+            except RuntimeError:
+                _close(close)
             # A stream that was closed is not kept until the next one is lost.
-            del close
+            del close, closer
+
+
+def _close(close: Callable[[], object]) -> None:
+    try:
+        close()
+    except BaseException as error:
+        say(
+            logging.ERROR,
+            "a stream that nobody closed could not be closed properly",
+            error=error,
+        )
 
 
 _lost = _Lost()

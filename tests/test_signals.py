@@ -355,8 +355,12 @@ def test_an_urgent_signal_that_somebody_else_handles_is_left_to_them() -> None:
     assert signal.getsignal(signal.SIGURG) is handler
 
 
-def test_asyncio_run_is_interrupted_after_its_streams_have_ended() -> None:
+def test_asyncio_run_is_interrupted_after_its_streams_have_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Time for the loop to wait in its selector: it does not see a signal that comes just before.
+    monkeypatch.setattr(process, "FLUSH_PATIENCE", 0.1)
     said: list[bytes] = []
 
     async def main() -> None:

@@ -14,7 +14,12 @@ from typing import Any, Final, Protocol
 
 __all__ = ["add", "discard", "is_shut_down", "shutdown", "shutdown_on_signals"]
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+QUIT: Final = getattr(signal, "SIGQUIT", None)
+"""What gunicorn's arbiter, when it is interrupted, sends to its workers. Elsewhere it is a user's
+way to have a process dump its core, which then is not put off.
+"""
+
+SIGNALS: Final = tuple(filter(None, (signal.SIGTERM, signal.SIGINT, QUIT)))
 
 RELAY: Final = getattr(signal, "SIGURG", None)
 """Has the main thread set the handlers when another one starts a stream. It is ignored by default,
@@ -71,11 +76,13 @@ def shutdown() -> None:
 def shutdown_on_signals() -> None:
     """Have SIGTERM and SIGINT end the live streams, and then do what they did before.
 
+    So does SIGQUIT, where it has a handler.
+
     Every middleware calls it when it is made, and so does a live stream that starts. On another
     thread than the main one, which alone can set handlers, it needs one of these calls to have been
     on that.
     """
-    if all(isinstance(signal.getsignal(number), _Handler) for number in SIGNALS):
+    if not any(map(_is_to_chain, SIGNALS)):
         return
     try:
         _chain()
@@ -88,11 +95,16 @@ def shutdown_on_signals() -> None:
 def _chain(number: int = 0, frame: FrameType | None = None) -> None:
     if RELAY is not None and signal.getsignal(RELAY) == signal.SIG_DFL:
         signal.signal(RELAY, _chain)
-    for number in SIGNALS:
-        handler = signal.getsignal(number)
-        # None is one that is not Python's, and could not be called.
-        if handler not in (None, signal.SIG_IGN) and not isinstance(handler, _Handler):
-            signal.signal(number, _Handler(handler))
+    for number in filter(_is_to_chain, SIGNALS):
+        signal.signal(number, _Handler(signal.getsignal(number)))
+
+
+def _is_to_chain(number: int) -> bool:
+    handler = signal.getsignal(number)
+    if handler == signal.SIG_DFL:
+        return number != QUIT
+    # None is one that is not Python's, and could not be called.
+    return handler not in (None, signal.SIG_IGN) and not isinstance(handler, _Handler)
 
 
 class _Handler:

@@ -12,6 +12,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, Protocol
 
+from streamkit import recycling
+
 __all__ = ["add", "discard", "is_shut_down", "shutdown", "shutdown_on_signals"]
 
 QUIT: Final = getattr(signal, "SIGQUIT", None)
@@ -47,6 +49,7 @@ def add(stream: LiveStream) -> None:
     """A live stream starts; it is retired when the process shuts down, be it now."""
     _live.add(stream)
     shutdown_on_signals()
+    recycling.watch(map(_handler, SIGNALS), shutdown)
     if _shut_down:
         stream.retire()
 
@@ -105,6 +108,12 @@ def _is_to_chain(number: int) -> bool:
         return number != QUIT
     # None is one that is not Python's, and could not be called.
     return handler not in (None, signal.SIG_IGN) and not isinstance(handler, _Handler)
+
+
+def _handler(number: int) -> Any:
+    """What was there before, where it is chained."""
+    handler = signal.getsignal(number)
+    return handler._previous if isinstance(handler, _Handler) else handler
 
 
 class _Handler:

@@ -93,7 +93,11 @@ def _hangs_up(connection: Any) -> bool:
     poll = monkey.get_original("select", "poll")() if monkey else select.poll()
     poll.register(connection.fileno(), select.POLLRDHUP)
     # Errors need not be asked for.
-    return bool(poll.poll(0))
+    if not poll.poll(0):
+        return False
+    # It is told once, and here: Werkzeug, which reads on before it closes the body, would fail.
+    connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return True
 
 
 def _has_ended(connection: Any) -> bool:

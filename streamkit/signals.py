@@ -13,11 +13,17 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, Protocol
 
+from streamkit import recycling
 from streamkit.log import say_once
 
 __all__ = ["add", "discard", "is_shut_down", "shutdown", "shutdown_on_signals"]
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+QUIT: Final = getattr(signal, "SIGQUIT", None)
+"""What gunicorn's arbiter, when it is interrupted, sends to its workers. Elsewhere it is a user's
+way to have a process dump its core, which then is not put off.
+"""
+
+SIGNALS: Final = tuple(filter(None, (signal.SIGTERM, signal.SIGINT, QUIT)))
 
 RELAY: Final = getattr(signal, "SIGURG", None)
 """Has the main thread set the handlers when another one starts a stream. It is ignored by default,
@@ -45,6 +51,7 @@ def add(stream: LiveStream) -> None:
     """A live stream starts; it is retired when the process shuts down, be it now."""
     _live.add(stream)
     _look_after_handlers()
+    recycling.watch(map(_handler, SIGNALS), shutdown)
     if _shut_down:
         stream.retire()
 
@@ -53,7 +60,7 @@ def discard(stream: LiveStream) -> None:
     """A live stream is over, or another stream is."""
     if stream in _live:
         _live.discard(stream)
-        if not _live and any(isinstance(signal.getsignal(n), _Borrower) for n in SIGNALS):
+        if not _live:
             _look_after_handlers()
 
 
@@ -63,7 +70,7 @@ def is_shut_down() -> bool:
 
 
 def shutdown() -> None:
-    """End all live streams of this process, and answer new ones with 503. Idempotent.
+    """Retire all live streams of this process, and let no new one begin. Idempotent.
 
     A live stream sends what is ready, and a ``retry`` that differs from client to client so that
     they do not all come back at once; its source is closed. Downloads and exports go on to their
@@ -77,6 +84,8 @@ def shutdown() -> None:
 def shutdown_on_signals() -> None:
     """Have SIGTERM and SIGINT end the live streams, and then do what they did before.
 
+    So does SIGQUIT, where it has a handler.
+
     Every middleware calls it when it is made, and so does a live stream that starts. On another
     thread than the main one, which alone can set handlers, it needs one of these calls to have been
     on that.
@@ -89,9 +98,7 @@ def shutdown_on_signals() -> None:
 
 def _look_after_handlers() -> None:
     """Have the main thread chain the handlers, or give Python's own back."""
-    if all(isinstance(signal.getsignal(n), _Handler) for n in SIGNALS) and (
-        _live or not any(isinstance(signal.getsignal(n), _Borrower) for n in SIGNALS)
-    ):
+    if not any(map(_is_to_change, SIGNALS)):
         return
     try:
         _chain()
@@ -104,23 +111,37 @@ def _look_after_handlers() -> None:
 def _chain(number: int = 0, frame: FrameType | None = None) -> None:
     if RELAY is not None and signal.getsignal(RELAY) == signal.SIG_DFL:
         signal.signal(RELAY, _chain)
-    for number in SIGNALS:
+    for number in filter(_is_to_change, SIGNALS):
         handler = signal.getsignal(number)
-        if isinstance(handler, _Borrower) and not _live:
+        if isinstance(handler, _Borrower):
             signal.signal(number, handler.previous)
-        # None is one that is not Python's, and could not be called.
-        if handler in (None, signal.SIG_IGN) or isinstance(handler, _Handler):
-            continue
-        if not _is_pythons_own(handler):
-            signal.signal(number, _Handler(handler))
-        elif _live:
-            signal.signal(number, _Borrower(handler))
+        else:
+            handles = _Borrower if _is_pythons_own(handler) else _Handler
+            signal.signal(number, handles(handler))
+
+
+def _is_to_change(number: int) -> bool:
+    handler = signal.getsignal(number)
+    if isinstance(handler, _Borrower):
+        return not _live
+    # None is one that is not Python's, and could not be called.
+    if handler in (None, signal.SIG_IGN) or isinstance(handler, _Handler):
+        return False
+    if handler == signal.SIG_DFL:
+        return number != QUIT
+    return bool(_live) or not _is_pythons_own(handler)
 
 
 def _is_pythons_own(handler: Any) -> bool:
     """Whether it is the one that an interpreter starts with, or that of ``asyncio.run``."""
     owner = getattr(getattr(handler, "func", None), "__self__", None)
     return handler is signal.default_int_handler or isinstance(owner, asyncio.Runner)
+
+
+def _handler(number: int) -> Any:
+    """What was there before, where it is chained."""
+    handler = signal.getsignal(number)
+    return handler.previous if isinstance(handler, _Handler) else handler
 
 
 class _Handler:

@@ -8,6 +8,13 @@ from typing import Any, TypeVar
 from werkzeug.datastructures import Headers
 
 from streamkit.adapting.gate import Gate
+from streamkit.adapting.receiving import (
+    Body,
+    Receive,
+    departure,
+    may_have_body,
+    request_body,
+)
 from streamkit.request import Request
 from streamkit.response import StreamResponse
 from streamkit.stream.chunks import AsyncChunks
@@ -19,7 +26,6 @@ N = TypeVar("N")
 
 # Frameworks have types of their own for these.
 Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
@@ -36,12 +42,14 @@ async def asgi_respond(
     Returns early once the client has left. Raises what the source or the encoder raised: before
     the head was sent, if that fails at once.
     """
+    request_headers = asgi_headers(scope)
     request = Request(
         method=scope["method"],
-        headers=asgi_headers(scope),
+        headers=request_headers,
         sends_paths="http.response.pathsend" in (scope.get("extensions") or {}),
         # Whatever its spec_version says, a server may tell of a client that left only here.
-        departure=partial(_departure, receive),
+        departure=partial(departure, receive),
+        has_body=may_have_body(scope["method"], request_headers),
     )
     reply = await response.abegin(request, status, headers)
 
@@ -83,14 +91,13 @@ async def asgi_pass_through(
         return
     tenant = gate.tenant_of(native(scope)) if gate.tenant else None
     query = scope.get("query_string", b"").decode("latin-1")
-    with gate.pass_through(scope["method"], asgi_headers(scope), query, tenant):
-        await app(scope, receive, send)
-
-
-async def _departure(receive: Receive) -> None:
-    """Read away what is left of the request's body, until the client leaves."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    body = Body(receive)
+    token = request_body.set(body)
+    try:
+        with gate.pass_through(scope["method"], asgi_headers(scope), query, tenant):
+            await app(scope, body, send)
+    finally:
+        request_body.reset(token)
 
 
 def asgi_headers(scope: Scope) -> Headers:

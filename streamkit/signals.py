@@ -17,7 +17,12 @@ from streamkit.log import say_once
 
 __all__ = ["add", "discard", "is_shut_down", "shutdown", "shutdown_on_signals"]
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+QUIT: Final = getattr(signal, "SIGQUIT", None)
+"""What gunicorn's arbiter, when it is interrupted, sends to its workers. Elsewhere it is a user's
+way to have a process dump its core, which then is not put off.
+"""
+
+SIGNALS: Final = tuple(filter(None, (signal.SIGTERM, signal.SIGINT, QUIT)))
 
 RELAY: Final = getattr(signal, "SIGURG", None)
 """Has the main thread set the handlers when another one starts a stream. It is ignored by default,
@@ -77,6 +82,8 @@ def shutdown() -> None:
 def shutdown_on_signals() -> None:
     """Have SIGTERM and SIGINT end the live streams, and then do what they did before.
 
+    So does SIGQUIT, where it has a handler.
+
     Every middleware calls it when it is made, and so does a live stream that starts. On another
     thread than the main one, which alone can set handlers, it needs one of these calls to have been
     on that.
@@ -89,9 +96,8 @@ def shutdown_on_signals() -> None:
 
 def _look_after_handlers() -> None:
     """Have the main thread chain the handlers, or give Python's own back."""
-    if all(isinstance(signal.getsignal(n), _Handler) for n in SIGNALS) and (
-        _live or not any(isinstance(signal.getsignal(n), _Borrower) for n in SIGNALS)
-    ):
+    is_relayed = RELAY is None or signal.getsignal(RELAY) != signal.SIG_DFL
+    if is_relayed and all(_successor(number) is None for number in SIGNALS):
         return
     try:
         _chain()
@@ -105,16 +111,24 @@ def _chain(number: int = 0, frame: FrameType | None = None) -> None:
     if RELAY is not None and signal.getsignal(RELAY) == signal.SIG_DFL:
         signal.signal(RELAY, _chain)
     for number in SIGNALS:
-        handler = signal.getsignal(number)
-        if isinstance(handler, _Borrower) and not _live:
-            signal.signal(number, handler.previous)
-        # None is one that is not Python's, and could not be called.
-        if handler in (None, signal.SIG_IGN) or isinstance(handler, _Handler):
-            continue
-        if not _is_pythons_own(handler):
-            signal.signal(number, _Handler(handler))
-        elif _live:
-            signal.signal(number, _Borrower(handler))
+        handler = _successor(number)
+        if handler is not None:
+            signal.signal(number, handler)
+
+
+def _successor(number: int) -> Any:
+    """What is to handle it in place of what does; None if that is to stay."""
+    handler = signal.getsignal(number)
+    if isinstance(handler, _Borrower):
+        return None if _live else handler.previous
+    # None is one that is not Python's, and could not be called.
+    if handler in (None, signal.SIG_IGN) or isinstance(handler, _Handler):
+        return None
+    if number == QUIT and handler == signal.SIG_DFL:
+        return None
+    if not _is_pythons_own(handler):
+        return _Handler(handler)
+    return _Borrower(handler) if _live else None
 
 
 def _is_pythons_own(handler: Any) -> bool:

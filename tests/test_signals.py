@@ -20,7 +20,8 @@ from prometheus_client import CollectorRegistry
 import streamkit
 from streamkit import StreamingService, kind, signals
 
-SIGNALS = [signal.SIGTERM, signal.SIGINT]
+SIGNALS = list(signals.SIGNALS)
+"""SIGTERM, SIGINT, and where there is one SIGQUIT."""
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
@@ -353,6 +354,17 @@ def test_an_urgent_signal_that_somebody_else_handles_is_left_to_them() -> None:
     signal.signal(signal.SIGURG, handler)
     streamkit.shutdown_on_signals()
     assert signal.getsignal(signal.SIGURG) is handler
+
+
+@pytest.mark.skipif(signals.QUIT is None, reason="needs SIGQUIT")
+def test_a_quit_that_nobody_handles_still_dumps_the_core() -> None:
+    number = signal.Signals.SIGQUIT
+    signal.signal(number, signal.SIG_DFL)
+    streamkit.shutdown_on_signals()
+    chunks: Any = iter(StreamingService.sse("s", feed()))
+    next(chunks)
+    assert signal.getsignal(number) == signal.SIG_DFL
+    chunks.close()
 
 
 def test_asyncio_run_is_interrupted_after_its_streams_have_ended() -> None:

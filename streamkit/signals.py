@@ -13,6 +13,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, Protocol
 
+from streamkit import recycling
 from streamkit.log import say_once
 
 __all__ = ["add", "discard", "is_shut_down", "shutdown", "shutdown_on_signals"]
@@ -50,6 +51,7 @@ def add(stream: LiveStream) -> None:
     """A live stream starts; it is retired when the process shuts down, be it now."""
     _live.add(stream)
     _look_after_handlers()
+    recycling.watch(map(_handler, SIGNALS), shutdown)
     if _shut_down:
         stream.retire()
 
@@ -135,6 +137,12 @@ def _is_pythons_own(handler: Any) -> bool:
     """Whether it is the one that an interpreter starts with, or that of ``asyncio.run``."""
     owner = getattr(getattr(handler, "func", None), "__self__", None)
     return handler is signal.default_int_handler or isinstance(owner, asyncio.Runner)
+
+
+def _handler(number: int) -> Any:
+    """What was there before, where it is chained."""
+    handler = signal.getsignal(number)
+    return handler.previous if isinstance(handler, _Handler) else handler
 
 
 class _Handler:

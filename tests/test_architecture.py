@@ -22,6 +22,7 @@ WORDS = frozenset(
         "event",
         "kind",
         "metrics",
+        "recycling",
         "request",
         "resource",
         "log",

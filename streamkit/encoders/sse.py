@@ -25,8 +25,8 @@ class SSEEncoder(Encoder):
     non-negative int, its data is bytes or has no JSON form, or a mapping has a field that events
     have not. The comment ``refused`` is sent in its place.
 
-    ``blank_after_comments`` says whether a comment, or a ``retry`` by itself, is followed by a blank
-    line, as an event is.
+    ``blank_after_comments`` says whether a comment, or a ``retry`` by itself, is followed by a
+    blank line, as an event is.
 
     WHATWG HTML, 9.2.5 "Parsing an event stream". Raises what ``serialize`` raises, and TypeError if
     it returns anything else.

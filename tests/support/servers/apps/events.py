@@ -3,7 +3,7 @@
 ``/events`` is the script that they all read, ``/bare`` the same without names and ids, and
 ``/chat/completions`` the same with the end that a client of OpenAI's waits for. ``/parts`` sends
 two events at a time, those that follow the last that its client has seen. ``/process`` sends the id
-of the process, and then nothing.
+of the process, and then nothing. ``/page`` is one for a browser, with nothing on it.
 """
 
 import asyncio
@@ -17,13 +17,17 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from clients.script import Wire, script
 
 import streamkit
-from streamkit import ServerSentEvent, kind
+from streamkit import ServerSentEvent, kind, response
+from streamkit.stream import batches
 from streamkit_adapters import asgi, wsgi
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 kind.SSE = replace(kind.SSE, heartbeat=0.05)
+
+if retry := os.environ.get("TEST_RETRY"):
+    response.RETRY = batches.RETRY = (int(retry), int(retry))  # type: ignore[misc]
 
 
 def parts() -> Iterator[ServerSentEvent]:
@@ -49,13 +53,15 @@ def answer(service: Any, path: str, wire: Wire) -> Any:
             return service.sse("parts", parts())
         case "/process":
             return service.sse("process", process())
+        case "/page":
+            return service.download(b"", filename="page.html", inline=True)
     raise LookupError(path)
 
 
 def _wsgi(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     wire = Wire()
-    response: wsgi.StreamingResponse = answer(wsgi.StreamingService, environ["PATH_INFO"], wire)
-    return passed_on(response(environ, start_response), wire)
+    answered: wsgi.StreamingResponse = answer(wsgi.StreamingService, environ["PATH_INFO"], wire)
+    return passed_on(answered(environ, start_response), wire)
 
 
 def passed_on(chunks: Any, wire: Wire) -> Iterator[bytes]:
@@ -74,8 +80,8 @@ async def _asgi(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallab
         await asyncio.to_thread(wire.pass_on, message.get("body", b""))
         await send(message)
 
-    response: asgi.StreamingResponse = answer(asgi.StreamingService, scope["path"], wire)
-    await response(scope, receive, send_on)
+    answered: asgi.StreamingResponse = answer(asgi.StreamingService, scope["path"], wire)
+    await answered(scope, receive, send_on)
 
 
 max_streams = int(os.environ["TEST_MAX_STREAMS"]) if "TEST_MAX_STREAMS" in os.environ else None

@@ -56,7 +56,7 @@ def is_shut_down() -> bool:
 
 
 def shutdown() -> None:
-    """End all live streams of this process, and answer new ones with 503. Idempotent.
+    """End all live streams of this process, and tell new ones to come back. Idempotent.
 
     A live stream sends what is ready, and a ``retry`` that differs from client to client so that
     they do not all come back at once; its source is closed. Downloads and exports go on to their

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 kind.SSE = replace(kind.SSE, heartbeat=0.05)
 
 if retry := os.environ.get("TEST_RETRY"):
-    response.RETRY = batches.RETRY = (int(retry), int(retry))  # type: ignore[misc]
+    response.RETRY = batches.RETRY = (int(retry), int(retry))  # type: ignore[attr-defined, misc]
 
 
 def parts() -> Iterator[ServerSentEvent]:

@@ -15,13 +15,15 @@ import re
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterator
-from threading import Lock
+from threading import RLock
 from typing import Final, Literal, final, get_args
 from weakref import WeakKeyDictionary
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from streamkit.log import say_once
 
 __all__ = ["MetricsService", "Outcome", "StreamMetrics", "expose", "stream_metrics", "use"]
 
@@ -61,7 +63,7 @@ _FILLERS: Final = re.compile(
 )
 
 # Held across a fork, so that no child begins life with it taken, or with a stream half made.
-_lock = Lock()
+_lock = RLock()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -375,8 +377,14 @@ def expose(accept: str = "") -> tuple[bytes, str]:
 def stream_metrics(kind: str, name: str, tenant: str) -> StreamMetrics:
     """The metrics of a stream that starts now.
 
-    The registry is first touched here, so that importing streamkit adds nothing to it.
+    The registry is first touched here, so that importing streamkit adds nothing to it. A stream is
+    not counted where that fails: a metric of the application's own has one of our names, or the
+    folder of the multiprocess mode cannot be written to.
     """
     if _registry is None:
         return _NO_METRICS
-    return MetricsService(_registry).stream(kind, name, tenant)
+    try:
+        return MetricsService(_registry).stream(kind, name, tenant)
+    except Exception as error:
+        say_once(f"streams are not counted: {error}", error)
+        return _NO_METRICS

@@ -265,7 +265,7 @@ class StreamResponse:
         record.reject()
         self.close()
         if self.live and is_event_source(request.headers):
-            return 200, SSEEncoder(blank_after_comments=False).retry(randint(*RETRY))
+            return 200, SSEEncoder().retry(randint(*RETRY))
         describe_rejection(headers)
         return 503, b""
 

@@ -120,7 +120,8 @@ class BaseStreamingService(ABC, Generic[R]):
             "Cache-Control": "no-cache, no-transform",
             "X-Accel-Buffering": "no",
         }
-        plan = Plan(kind.SSE, cls.read(events), SSEEncoder(serialize))
+        encoder = SSEEncoder(serialize, blank_after_comments=True)
+        plan = Plan(kind.SSE, cls.read(events), encoder)
         return cls._respond(plan, name, headers, Events(serialize))
 
     @classmethod

@@ -17,7 +17,7 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 CONSTRAINTS = TESTS / "constraints.txt"
 LOWEST = TESTS / "constraints-lowest.txt"
-NPM = TESTS / "support" / "exports" / "package.json"
+NPM = sorted(TESTS.glob("support/*/package.json"))
 
 PIN = re.compile(r"([a-z0-9-]+)==([^ ;]+)( ; .+)?")
 
@@ -36,8 +36,12 @@ def pinned(path: Path) -> Versions:
 
 
 def pinned_by_npm() -> Versions:
-    packages: dict[str, str] = json.loads(NPM.read_text())["dependencies"]
-    return {name: {version} for name, version in packages.items()}
+    return {name: {version} for path in NPM for name, version in dependencies(path).items()}
+
+
+def dependencies(path: Path) -> dict[str, str]:
+    packages: dict[str, str] = json.loads(path.read_text())["dependencies"]
+    return packages
 
 
 def installed() -> Versions:
@@ -102,9 +106,11 @@ def renew() -> None:
     # What the environment of that name in tox.ini installs.
     wanted = ("--extra=flask", "--extra=starlette", "--group=test", "--group=frameworks")
     resolve(LOWEST, "--resolution=lowest-direct", *wanted)
-    packages = {name: version.pop() for name, version in newest_by_npm().items()}
-    content = json.loads(NPM.read_text()) | {"dependencies": packages}
-    NPM.write_text(json.dumps(content, indent=2) + "\n")
+    newest = newest_by_npm()
+    for file in NPM:
+        packages = {name: max(newest[name]) for name in dependencies(file)}
+        content = json.loads(file.read_text()) | {"dependencies": packages}
+        file.write_text(json.dumps(content, indent=2) + "\n")
     show(before, pinned(CONSTRAINTS) | pinned_by_npm())
 
 

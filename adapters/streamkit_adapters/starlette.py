@@ -110,7 +110,7 @@ class StreamkitMiddleware:
 
     ``tenant`` takes the request and returns the tenant's name, or None for ``"system"``. Of the
     streams that come through it ``max_streams`` may be open at a time in a process: more are
-    answered with 503.
+    told to come back.
     """
 
     def __init__(

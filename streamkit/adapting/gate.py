@@ -20,7 +20,7 @@ class Gate(Generic[N]):
 
     ``tenant`` takes the framework's own request and returns the tenant's name, or None for
     ``"system"``. Of the streams that come through, ``max_streams`` may be open at a time in a
-    process; more are answered with 503. Without one of them, that of a middleware further out goes
+    process; more are told to come back. Without one of them, that of a middleware further out goes
     on to hold. From here on SIGTERM and SIGINT end the live streams in good order.
 
     Raises TypeError or ValueError for a ``max_streams`` that is no positive int.

@@ -25,8 +25,8 @@ class SSEEncoder(Encoder):
     non-negative int, its data is bytes or has no JSON form, or a mapping has a field that events
     have not. The comment ``refused`` is sent in its place.
 
-    ``blank_after_comments`` says whether what holds no event, a comment or a ``retry`` by itself,
-    is followed by a blank line, as an event is.
+    ``blank_after_comments`` says whether a comment, or a ``retry`` by itself, is followed by a
+    blank line, as an event is.
 
     WHATWG HTML, 9.2.5 "Parsing an event stream". Raises what ``serialize`` raises, and TypeError if
     it returns anything else.
@@ -36,7 +36,7 @@ class SSEEncoder(Encoder):
         self,
         serialize: Callable[[Any], ServerSentEvent | Mapping[str, Any] | str] | None = None,
         *,
-        blank_after_comments: bool = True,
+        blank_after_comments: bool = False,
     ) -> None:
         super().__init__()
         self._serialize = serialize
@@ -79,9 +79,9 @@ class SSEEncoder(Encoder):
         return self._utf8(text)
 
     def _event(self, event: ServerSentEvent) -> str:
-        text = ""
+        text = comment = ""
         if event.comment is not None:
-            text = _lines("", event.comment)
+            comment = _lines("", event.comment) + self._after_comment
         if event.event is not None:
             text += _line("event", event.event)
         if event.id is not None:
@@ -90,7 +90,6 @@ class SSEEncoder(Encoder):
                 raise ValueError(f"id must not have a NUL in it, got {event.id[:80]!r}")
         if event.retry is not None:
             text += _retry(event.retry)
-            self._has_own_retry = True
         data = event.data
         if isinstance(data, str):
             text += _lines("data", data)
@@ -98,9 +97,12 @@ class SSEEncoder(Encoder):
             raise ValueError("data must be text or a JSON value, got bytes")
         elif data is not None:
             text += self._json(data)
-        elif event.event is None and event.id is None:
-            return text + self._after_comment
-        return text + "\n"
+        if event.retry is not None:
+            # Not before, as an event that is refused sends none.
+            self._has_own_retry = True
+        if data is None and event.event is None and event.id is None:
+            return comment + (text and text + self._after_comment)
+        return comment + text + "\n"
 
     def _json(self, data: Any) -> str:
         try:

@@ -32,7 +32,7 @@ class Events(Negotiator):
         self, plan: Plan, method: str, request: Headers, status: int, headers: ResponseHeaders
     ) -> Answer:
         if any("*" not in media_type for media_type in _accepted(request)):
-            plan = replace(plan, encoder=SSEEncoder(self._serialize, blank_after_comments=False))
+            plan = replace(plan, encoder=SSEEncoder(self._serialize))
         return Answer(status, plan)
 
 

@@ -55,11 +55,14 @@ ELEMENTS: list[tuple[Any, str]] = [
         ServerSentEvent("a\nb", event="tick", id="1", retry=1500, comment="c"),
         ": c\nevent: tick\nid: 1\nretry: 1500\ndata: a\ndata: b\n\n",
     ),
-    # Without data the other fields still arrive.
-    (ServerSentEvent(None, comment="c"), ": c\n\n"),
-    (ServerSentEvent(None, retry=10), "retry: 10\n\n"),
+    # Without data the other fields still arrive. The blank line makes the client take the id, and
+    # keeps the name from the event that follows.
     (ServerSentEvent(None, id="1"), "id: 1\n\n"),
+    (ServerSentEvent(None, event="tick"), "event: tick\n\n"),
+    (ServerSentEvent(None, id="1", retry=10), "id: 1\nretry: 10\n\n"),
     (ServerSentEvent(""), "data: \n\n"),
+    # Nothing at all.
+    (ServerSentEvent(None), ""),
 ]
 
 
@@ -70,11 +73,78 @@ def test_an_element_is_sent_as_this_text(element: Any, text: str) -> None:
     assert not encoder.refused
 
 
+BESIDE_EVENTS: list[tuple[Any, str, str]] = [
+    # A comment is lines by itself; so is a retry.
+    (ServerSentEvent(None, comment="c"), ": c\n", ": c\n\n"),
+    (ServerSentEvent(None, comment="c\nd"), ": c\n: d\n", ": c\n: d\n\n"),
+    (ServerSentEvent(None, comment=""), ": \n", ": \n\n"),
+    (ServerSentEvent(None, retry=10), "retry: 10\n", "retry: 10\n\n"),
+    (ServerSentEvent(None, retry=10, comment="c"), ": c\nretry: 10\n", ": c\n\nretry: 10\n\n"),
+    (object(), ": refused\n", ": refused\n\n"),
+    (ServerSentEvent("a", id="1\n", comment="c"), ": refused\n", ": refused\n\n"),
+    # What comes with an event ends with it, but for its comment.
+    (ServerSentEvent("a", comment="c"), ": c\ndata: a\n\n", ": c\n\ndata: a\n\n"),
+    (ServerSentEvent(None, id="1", comment="c"), ": c\nid: 1\n\n", ": c\n\nid: 1\n\n"),
+    (ServerSentEvent("a", retry=10), "retry: 10\ndata: a\n\n", "retry: 10\ndata: a\n\n"),
+    ("a", "data: a\n\n", "data: a\n\n"),
+    (ServerSentEvent(None, id="1"), "id: 1\n\n", "id: 1\n\n"),
+    (ServerSentEvent(None, event="tick"), "event: tick\n\n", "event: tick\n\n"),
+    (ServerSentEvent(None), "", ""),
+]
+
+
+@pytest.mark.parametrize(("element", "text", "with_blank_lines"), BESIDE_EVENTS)
+def test_a_blank_line_after_a_comment_is_only_for_those_who_need_it(
+    element: Any, text: str, with_blank_lines: str
+) -> None:
+    """Who reads by hand may look for ``data:`` behind it; to others it may be an empty event."""
+    assert encoded(SSEEncoder(), [element]) == text.encode()
+    encoder = SSEEncoder(blank_after_comments=True)
+    assert encoded(encoder, [element]) == with_blank_lines.encode()
+
+
+def test_what_the_stream_itself_tells_ends_in_the_same_way() -> None:
+    assert SSEEncoder().comment("heartbeat") == b": heartbeat\n"
+    assert SSEEncoder().retry(1500) == b"retry: 1500\n"
+    assert SSEEncoder(blank_after_comments=True).comment("heartbeat") == b": heartbeat\n\n"
+    assert SSEEncoder(blank_after_comments=True).retry(1500) == b"retry: 1500\n\n"
+
+
+@pytest.mark.parametrize(
+    ("elements", "retry"),
+    [
+        ([], b"retry: 1500\n"),
+        (["a", ServerSentEvent("a", id="1", comment="retry: 10")], b"retry: 1500\n"),
+        # By itself, with an event; and long ago.
+        ([ServerSentEvent(None, retry=10)], b""),
+        ([ServerSentEvent("a", retry=0)], b""),
+        ([ServerSentEvent("a", retry=10), *["a"] * 100], b""),
+        # None of these was sent.
+        ([ServerSentEvent("a", retry=-1)], b"retry: 1500\n"),
+        ([ServerSentEvent(b"bytes", retry=10)], b"retry: 1500\n"),
+        ([ServerSentEvent(object(), retry=10)], b"retry: 1500\n"),
+        ([ServerSentEvent("a", retry=10), ServerSentEvent(object(), retry=20)], b""),
+    ],
+)
+def test_a_retry_of_the_applications_own_is_not_replaced_at_the_end(
+    elements: list[Any], retry: bytes
+) -> None:
+    encoder = SSEEncoder()
+    encoded(encoder, elements)
+    assert encoder.retry(1500) == retry
+
+
+def test_a_retry_that_serialize_gives_is_the_applications_own_as_well() -> None:
+    encoder = SSEEncoder(lambda element: {"data": element, "retry": 10})
+    encoded(encoder, ["a"])
+    assert encoder.retry(1500) == b""
+
+
 MAPPINGS: list[tuple[Mapping[str, Any], str]] = [
     ({"data": "a"}, "data: a\n\n"),
     ({"data": {"a": 1}, "event": "tick", "id": "1"}, 'event: tick\nid: 1\ndata: {"a":1}\n\n'),
-    ({"comment": "c"}, ": c\n\n"),
-    ({"retry": 10}, "retry: 10\n\n"),
+    ({"comment": "c"}, ": c\n"),
+    ({"retry": 10}, "retry: 10\n"),
 ]
 
 
@@ -115,7 +185,7 @@ REFUSED: list[tuple[Any, str]] = [
 def test_a_bad_event_costs_only_itself(fields: Any, reason: str) -> None:
     encoder = SSEEncoder(lambda element: element)
     body = encoded(encoder, [{"data": "before"}, fields, {"data": "after"}])
-    assert body == b"data: before\n\n: refused\n\ndata: after\n\n"
+    assert body == b"data: before\n\n: refused\ndata: after\n\n"
     (error,) = encoder.refused
     assert type(error) is ValueError
     assert str(error).startswith(reason)
@@ -126,7 +196,7 @@ def test_an_element_that_has_no_json_form_costs_only_itself() -> None:
     cyclic: list[Any] = []
     cyclic.append(cyclic)
     assert encoded(encoder, ["a", object(), cyclic, "b"]) == (
-        b"data: a\n\n: refused\n\n: refused\n\ndata: b\n\n"
+        b"data: a\n\n: refused\n: refused\ndata: b\n\n"
     )
     assert [str(error)[:26] for error in encoder.refused] == [
         "data cannot be sent as JSON"[:26]
@@ -182,9 +252,9 @@ def test_a_lone_surrogate_is_repaired_and_counted(element: Any, text: str) -> No
 @pytest.mark.parametrize(
     ("text", "comment"),
     [
-        ("heartbeat", b": heartbeat\n\n"),
-        ("dropped 3", b": dropped 3\n\n"),
-        ("a\ndata: b", b": a\n: data: b\n\n"),
+        ("heartbeat", b": heartbeat\n"),
+        ("dropped 3", b": dropped 3\n"),
+        ("a\ndata: b", b": a\n: data: b\n"),
     ],
 )
 def test_a_comment_is_sent_as_these_lines(text: str, comment: bytes) -> None:
@@ -243,10 +313,13 @@ def can_be_sent(event: ServerSentEvent) -> bool:
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
-@given(st.lists(events), st.lists(st.integers(1, 30), min_size=1))
-def test_a_client_reads_what_was_sent(sent: list[ServerSentEvent], sizes: list[int]) -> None:
+@given(st.lists(events), st.lists(st.integers(1, 30), min_size=1), st.booleans())
+def test_a_client_reads_what_was_sent(
+    sent: list[ServerSentEvent], sizes: list[int], blank_after_comments: bool
+) -> None:
     decoder = SSEDecoder()
-    pieces = cut(encoded(SSEEncoder(), sent), sizes)
+    encoder = SSEEncoder(blank_after_comments=blank_after_comments)
+    pieces = cut(encoded(encoder, sent), sizes)
     received = [event for piece in pieces for event in decoder.feed(piece)]
 
     expected: list[tuple[Any, str, str]] = []

@@ -25,7 +25,7 @@ class StreamkitMiddleware:
     and HEAD without starting the source. The tenant is what the function at the dotted path in
     ``STREAMKIT = {"TENANT": "shop.tenants.of_request"}`` returns for the request, or ``"system"``.
     Of the streams ``"MAX_STREAMS"`` may be open at a time in a process, any number without it: more
-    are answered with 503. Sync and async.
+    are told to come back. Sync and async.
     """
 
     sync_capable = True

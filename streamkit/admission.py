@@ -18,6 +18,7 @@ class Admission:
             raise TypeError(f"max_streams must be an int or None, got {kind}")
         if max_streams < 1:
             raise ValueError(f"max_streams must be at least 1, got {max_streams}")
+        self.max_streams = max_streams
         # A list has an item for each free place. To pop from it is atomic, and needs no lock, which
         # a fork could inherit while it is held.
         self._places = [None] * max_streams
@@ -46,6 +47,11 @@ class Limits:
         if admission is None or admission in self._admissions:
             return self
         return Limits(*self._admissions, admission)
+
+    @property
+    def max_streams(self) -> int | None:
+        """How many streams may be open at a time; None without a limit."""
+        return min((each.max_streams for each in self._admissions), default=None)
 
     def enter(self) -> bool:
         """Let another stream in if all have room; true if so. Then ``give_back`` is to follow."""

@@ -13,14 +13,17 @@ prometheus-client keeps one set of values a process, whatever the registry: use 
 import os
 import re
 import unicodedata
+from collections import OrderedDict
 from collections.abc import Iterator
-from threading import Lock
+from threading import RLock
 from typing import Final, Literal, final, get_args
 from weakref import WeakKeyDictionary
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from streamkit.log import say_once
 
 __all__ = ["MetricsService", "Outcome", "StreamMetrics", "expose", "stream_metrics", "use"]
 
@@ -30,10 +33,21 @@ an error."""
 
 LABELS: Final = ("kind", "stream", "tenant")
 
-MAX_LABEL_LENGTH: Final = 120
+OTHER: Final = "other"
+"""The label value that stands for all there is no room for."""
 
-MAX_LABEL_VALUES: Final = 100
-"""How many values of its own a label takes; any further one is ``other``."""
+MAX_LABEL_LENGTH: Final = 120
+"""Characters of a label value; there is no end to those that may come from a request."""
+
+MAX_STREAM_NAMES: Final = 100
+"""How many values of its own the label ``stream`` takes; any further one is ``other``."""
+
+MAX_COMBINATIONS: Final = 200
+"""How many combinations of labels there are, beside those whose tenant is ``other``.
+
+Each is 54 lines of a scrape. To expose 200 of them took half a second of a busy machine; 30,000
+lines took it one, and 30,000 combinations 13.
+"""
 
 # From a stream that fails at once to one that lasts a working day, by way of the timeouts at which
 # proxies cut connections.
@@ -49,7 +63,7 @@ _FILLERS: Final = re.compile(
 )
 
 # Held across a fork, so that no child begins life with it taken, or with a stream half made.
-_lock = Lock()
+_lock = RLock()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -78,10 +92,13 @@ class StreamMetrics:
         """The format could not carry that many elements."""
 
     def rejected(self) -> None:
-        """The stream was answered with 503 in place of ``opened``."""
+        """The stream was not let in, in place of ``opened``."""
+
+    def limited(self, max_streams: int) -> None:
+        """So many streams may be open at a time where this one was asked for."""
 
     def first_byte(self, seconds: float) -> None:
-        """The first chunk went out that long after ``opened``."""
+        """The first element went out that long after ``opened``."""
 
     def closed(self, outcome: Outcome, seconds: float) -> None:
         """The stream ended that long after ``opened``."""
@@ -95,8 +112,12 @@ class MetricsService:
 
     Label values are stripped of what cannot be seen (control, format, surrogate and unassigned
     characters, line separators, variation selectors, fillers), NFKC-normalised and cut at 120
-    characters; one of which nothing is left is ``unknown``. Each label takes the first 100 values
-    that it meets, so that no input adds series without end; all others are ``other``.
+    characters; one of which nothing is left is ``unknown``.
+
+    No input adds series without end. The label ``stream`` takes the first 100 values that it meets,
+    and all others are ``other``. Of 200 combinations of labels the one that had no stream open for
+    longest makes room for a new one, and its series are gone; where all have streams open, or in
+    multiprocess mode, which cannot remove a series, a new tenant is ``other``.
 
     Raises TypeError if ``registry`` is no ``prometheus_client.CollectorRegistry``, and ValueError
     if a metric of somebody else's in it has one of these names.
@@ -139,8 +160,14 @@ class MetricsService:
         )
         self.first_byte = histogram(
             "stream_first_byte_seconds",
-            "From the start of a stream to its first chunk.",
+            "From the start of a stream to its first element.",
             FIRST_BYTE_BUCKETS,
+        )
+        self.max_active = Gauge(
+            "stream_max_active",
+            "Streams that may be open at a time (max_streams), if there is a limit.",
+            registry=None,
+            multiprocess_mode="livesum",
         )
         self._families = (
             self.elements,
@@ -153,29 +180,71 @@ class MetricsService:
             self.duration,
             self.first_byte,
         )
-        self._values: tuple[set[str], ...] = (set(), set(), set())
-        self._streams: dict[tuple[str, ...], StreamMetrics] = {}
+        self._is_limited = False
+        self._names: set[str] = set()
+        # The least recently used first.
+        self._streams: OrderedDict[tuple[str, ...], _BoundMetrics] = OrderedDict()
 
     def describe(self) -> Iterator[Metric]:
         """The metrics without their samples, for the registry to know the names."""
-        for family in self._families:
+        for family in (*self._families, self.max_active):
             yield from family.describe()
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, for the registry to expose."""
         for family in self._families:
             yield from family.collect()
+        if self._is_limited:
+            yield from self.max_active.collect()
+
+    def limit(self, max_streams: int) -> None:
+        """So many streams may be open at a time in this process."""
+        self.max_active.set(max_streams)
+        self._is_limited = True
 
     def stream(self, kind: str, name: str, tenant: str) -> StreamMetrics:
         """The metrics with these labels: one object for all the streams that share them."""
-        found = self._streams.get((kind, name, tenant))
-        if found is None:
-            with _lock:
-                labels = tuple(map(_admit, self._values, (kind, name, tenant)))
-                found = self._streams.get(labels)
-                if found is None:
-                    found = self._streams[labels] = _BoundMetrics(self, labels)
-        return found
+        with _lock:
+            # Most values are as they can be seen, and most streams are not the first of theirs.
+            found = self._streams.get((kind, name, tenant))
+            if found is None:
+                labels = (kind, self._admit_name(_visible(name)), _visible(tenant))
+                found = self._streams.get(labels) or self._make(labels)
+            self._use(found)
+            return found
+
+    def _make(self, labels: tuple[str, str, str]) -> "_BoundMetrics":
+        if len(self._streams) >= MAX_COMBINATIONS and not self._make_room():
+            labels = (*labels[:2], OTHER)
+        return self._streams.get(labels) or _BoundMetrics(self, labels)
+
+    def _admit_name(self, name: str) -> str:
+        if name not in self._names:
+            if len(self._names) >= MAX_STREAM_NAMES:
+                return OTHER
+            self._names.add(name)
+        return name
+
+    def _use(self, stream: "_BoundMetrics") -> None:
+        """It is the most recently used one, and among those that are exposed."""
+        self._streams[stream.labels] = stream
+        self._streams.move_to_end(stream.labels)
+
+    def _make_room(self) -> bool:
+        """Leave out the one of which no stream was open for longest, if there is one."""
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            return False
+        idle = next((each for each in self._streams.values() if not each.open), None)
+        if idle is None:
+            return False
+        del self._streams[idle.labels]
+        for family in self._families:
+            if family is self.closed:
+                for outcome in get_args(Outcome):
+                    family.remove(*idle.labels, outcome)
+            else:
+                family.remove(*idle.labels)
+        return True
 
 
 class _BoundMetrics(StreamMetrics):
@@ -191,9 +260,20 @@ class _BoundMetrics(StreamMetrics):
         "_first_byte",
         "_refused",
         "_rejected",
+        "_service",
+        "labels",
+        "open",
     )
 
     def __init__(self, service: MetricsService, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        self.open = 0
+        """How many streams are, so that they are not left out meanwhile."""
+        self._service = service
+        self._bind()
+
+    def _bind(self) -> None:
+        service, labels = self._service, self.labels
         self._elements = service.elements.labels(*labels)
         self._bytes = service.bytes.labels(*labels)
         self._dropped = service.dropped.labels(*labels)
@@ -206,7 +286,20 @@ class _BoundMetrics(StreamMetrics):
         self._duration = service.duration.labels(*labels)
         self._first_byte = service.first_byte.labels(*labels)
 
+    def _hold(self, streams: int) -> None:
+        """Count so many streams more that are open.
+
+        Since it was looked up, which may be long ago, it may have been left out.
+        """
+        with _lock:
+            self.open += streams
+            if self._service._streams.get(self.labels) is not self:
+                self._service._make_room()
+                self._bind()
+            self._service._use(self)
+
     def opened(self) -> None:
+        self._hold(1)
         self._active.inc()
 
     def added(self, elements: int, dropped: int) -> None:
@@ -221,7 +314,11 @@ class _BoundMetrics(StreamMetrics):
         self._refused.inc(elements)
 
     def rejected(self) -> None:
+        self._hold(0)
         self._rejected.inc()
+
+    def limited(self, max_streams: int) -> None:
+        self._service.limit(max_streams)
 
     def first_byte(self, seconds: float) -> None:
         self._first_byte.observe(seconds)
@@ -230,6 +327,7 @@ class _BoundMetrics(StreamMetrics):
         self._active.dec()
         self._closed[outcome].inc()
         self._duration.observe(seconds)
+        self._hold(-1)
 
 
 def _check_registry(value: object) -> None:
@@ -238,17 +336,12 @@ def _check_registry(value: object) -> None:
         raise TypeError(f"registry must be {expected}, got {type(value).__name__}")
 
 
-def _admit(values: set[str], value: str) -> str:
-    """The label value that stands for ``value``, among ``values`` or, if there is room, new."""
+def _visible(value: str) -> str:
+    """A label value without what cannot be seen."""
     # Cut first, as normalising takes time that is quadratic in a run of combining marks.
     value = _FILLERS.sub("", value[: 4 * MAX_LABEL_LENGTH])
     value = "".join(c for c in value if unicodedata.category(c) not in _INVISIBLE_CATEGORIES)
-    value = unicodedata.normalize("NFKC", value)[:MAX_LABEL_LENGTH].strip() or "unknown"
-    if value not in values:
-        if len(values) >= MAX_LABEL_VALUES:
-            return "other"
-        values.add(value)
-    return value
+    return unicodedata.normalize("NFKC", value)[:MAX_LABEL_LENGTH].strip() or "unknown"
 
 
 _services: WeakKeyDictionary[CollectorRegistry, MetricsService] = WeakKeyDictionary()
@@ -284,8 +377,14 @@ def expose(accept: str = "") -> tuple[bytes, str]:
 def stream_metrics(kind: str, name: str, tenant: str) -> StreamMetrics:
     """The metrics of a stream that starts now.
 
-    The registry is first touched here, so that importing streamkit adds nothing to it.
+    The registry is first touched here, so that importing streamkit adds nothing to it. A stream is
+    not counted where that fails: a metric of the application's own has one of our names, or the
+    folder of the multiprocess mode cannot be written to.
     """
     if _registry is None:
         return _NO_METRICS
-    return MetricsService(_registry).stream(kind, name, tenant)
+    try:
+        return MetricsService(_registry).stream(kind, name, tenant)
+    except Exception as error:
+        say_once(f"streams are not counted: {error}", error)
+        return _NO_METRICS

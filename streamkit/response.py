@@ -256,11 +256,13 @@ class StreamResponse:
         empty stream that says when to.
         """
         # The callback must not lead to this response, which could then not be collected by itself.
-        limits = self._limits
+        limits, record = self._limits, self._setting.record
+        if limits.max_streams is not None:
+            record.limit(limits.max_streams)
         if not (self.live and signals.is_shut_down()) and limits.enter():
             self.call_on_close(lambda _: limits.give_back())
             return None
-        self._setting.record.reject()
+        record.reject()
         self.close()
         if self.live and is_event_source(request.headers):
             return 200, SSEEncoder(blank_after_comments=False).retry(randint(*RETRY))

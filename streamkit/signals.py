@@ -5,6 +5,7 @@ does, by a hook of the server's.
 """
 
 import _thread
+import asyncio
 import os
 import signal
 import time
@@ -12,9 +13,17 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, Final, Protocol
 
+from streamkit import recycling
+from streamkit.log import say_once
+
 __all__ = ["add", "discard", "is_shut_down", "shutdown", "shutdown_on_signals"]
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+QUIT: Final = getattr(signal, "SIGQUIT", None)
+"""What gunicorn's arbiter, when it is interrupted, sends to its workers. Elsewhere it is a user's
+way to have a process dump its core, which then is not put off.
+"""
+
+SIGNALS: Final = tuple(filter(None, (signal.SIGTERM, signal.SIGINT, QUIT)))
 
 RELAY: Final = getattr(signal, "SIGURG", None)
 """Has the main thread set the handlers when another one starts a stream. It is ignored by default,
@@ -41,13 +50,18 @@ _put_off: set[int] = set()
 def add(stream: LiveStream) -> None:
     """A live stream starts; it is retired when the process shuts down, be it now."""
     _live.add(stream)
-    shutdown_on_signals()
+    _look_after_handlers()
+    recycling.watch(map(_handler, SIGNALS), shutdown)
     if _shut_down:
         stream.retire()
 
 
 def discard(stream: LiveStream) -> None:
-    _live.discard(stream)
+    """A live stream is over, or another stream is."""
+    if stream in _live:
+        _live.discard(stream)
+        if not _live:
+            _look_after_handlers()
 
 
 def is_shut_down() -> bool:
@@ -56,7 +70,7 @@ def is_shut_down() -> bool:
 
 
 def shutdown() -> None:
-    """End all live streams of this process, and answer new ones with 503. Idempotent.
+    """Retire all live streams of this process, and let no new one begin. Idempotent.
 
     A live stream sends what is ready, and a ``retry`` that differs from client to client so that
     they do not all come back at once; its source is closed. Downloads and exports go on to their
@@ -64,23 +78,32 @@ def shutdown() -> None:
     """
     global _shut_down
     _shut_down = True
-    for stream in _live.copy():
-        stream.retire()
+    _retire_all()
 
 
 def shutdown_on_signals() -> None:
     """Have SIGTERM and SIGINT end the live streams, and then do what they did before.
 
+    So does SIGQUIT, where it has a handler.
+
     Every middleware calls it when it is made, and so does a live stream that starts. On another
     thread than the main one, which alone can set handlers, it needs one of these calls to have been
     on that.
+
+    A handler of Python's own, which raises KeyboardInterrupt or cancels what ``asyncio.run`` runs,
+    is replaced only while live streams are open: asyncio looks whether it is still there.
     """
-    if all(isinstance(signal.getsignal(number), _Handler) for number in SIGNALS):
+    _look_after_handlers()
+
+
+def _look_after_handlers() -> None:
+    """Have the main thread chain the handlers, or give Python's own back."""
+    if not any(map(_is_to_change, SIGNALS)):
         return
     try:
         _chain()
     except ValueError:
-        # Not the main thread.
+        # This is not the main thread.
         if RELAY is not None and signal.getsignal(RELAY) is _chain:
             _send(RELAY)
 
@@ -88,18 +111,44 @@ def shutdown_on_signals() -> None:
 def _chain(number: int = 0, frame: FrameType | None = None) -> None:
     if RELAY is not None and signal.getsignal(RELAY) == signal.SIG_DFL:
         signal.signal(RELAY, _chain)
-    for number in SIGNALS:
+    for number in filter(_is_to_change, SIGNALS):
         handler = signal.getsignal(number)
-        # None is one that is not Python's, and could not be called.
-        if handler not in (None, signal.SIG_IGN) and not isinstance(handler, _Handler):
-            signal.signal(number, _Handler(handler))
+        if isinstance(handler, _Borrower):
+            signal.signal(number, handler.previous)
+        else:
+            handles = _Borrower if _is_pythons_own(handler) else _Handler
+            signal.signal(number, handles(handler))
+
+
+def _is_to_change(number: int) -> bool:
+    handler = signal.getsignal(number)
+    if isinstance(handler, _Borrower):
+        return not _live
+    # None is one that is not Python's, and could not be called.
+    if handler in (None, signal.SIG_IGN) or isinstance(handler, _Handler):
+        return False
+    if handler == signal.SIG_DFL:
+        return number != QUIT
+    return bool(_live) or not _is_pythons_own(handler)
+
+
+def _is_pythons_own(handler: Any) -> bool:
+    """Whether it is the one that an interpreter starts with, or that of ``asyncio.run``."""
+    owner = getattr(getattr(handler, "func", None), "__self__", None)
+    return handler is signal.default_int_handler or isinstance(owner, asyncio.Runner)
+
+
+def _handler(number: int) -> Any:
+    """What was there before, where it is chained."""
+    handler = signal.getsignal(number)
+    return handler.previous if isinstance(handler, _Handler) else handler
 
 
 class _Handler:
     """Ends the live streams, and passes the signal on to the handler that was there before."""
 
     def __init__(self, previous: Any) -> None:
-        self._previous = previous
+        self.previous = previous
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if number not in _put_off:
@@ -108,23 +157,42 @@ class _Handler:
             # is no other to be had, the signal is passed on at once.
             with suppress(RuntimeError):
                 if _live:
-                    _thread.start_new_thread(_shut_down_and_send, (number,))
+                    _thread.start_new_thread(self._end_and_send, (number,))
                     return
-                _thread.start_new_thread(shutdown, ())
-        if callable(self._previous):
-            self._previous(number, frame)
+                _thread.start_new_thread(self.end, ())
+        if callable(self.previous):
+            self.previous(number, frame)
         else:
-            signal.signal(number, self._previous)
+            signal.signal(number, self.previous)
             signal.raise_signal(number)
 
+    def end(self) -> None:
+        """What the signal means for streams."""
+        shutdown()
 
-def _shut_down_and_send(number: int) -> None:
-    shutdown()
-    put_off_until = time.monotonic() + MAX_DELAY
-    while _live and time.monotonic() < put_off_until:
-        time.sleep(0.01)
-    time.sleep(FLUSH_DELAY)
-    _send(number)
+    def _end_and_send(self, number: int) -> None:
+        self.end()
+        put_off_until = time.monotonic() + MAX_DELAY
+        while _live and time.monotonic() < put_off_until:
+            time.sleep(0.01)
+        time.sleep(FLUSH_DELAY)
+        _send(number)
+
+
+class _Borrower(_Handler):
+    """In the place of a handler of Python's own, until there are no live streams any more.
+
+    The process may well go on after it: a shell, or a test.
+    """
+
+    def end(self) -> None:
+        _retire_all()
+        _put_off.clear()
+
+
+def _retire_all() -> None:
+    for stream in _live.copy():
+        stream.retire()
 
 
 def _send(number: int) -> None:
@@ -132,8 +200,13 @@ def _send(number: int) -> None:
     if os.name == "nt":
         # There ``kill`` would be the end.
         signal.raise_signal(number)
-    else:
+        return
+    try:
         os.kill(os.getpid(), number)
+    except OSError as error:
+        say_once("this process may not send itself signals, and handles them late", error)
+        # It does not interrupt a call of the system that the main thread waits in.
+        _thread.interrupt_main(signal.Signals(number))
 
 
 def _forget() -> None:

@@ -22,8 +22,10 @@ WORDS = frozenset(
         "event",
         "kind",
         "metrics",
+        "recycling",
         "request",
         "resource",
+        "log",
         "signals",
         "source",
     }

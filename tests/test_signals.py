@@ -14,13 +14,14 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from combinations import WAIT, Combination, SyncSource, value, wait_until
+from combinations import WAIT, AsyncSource, Combination, SyncSource, value, wait_until
 from prometheus_client import CollectorRegistry
 
 import streamkit
-from streamkit import StreamingService, kind, signals
+from streamkit import StreamingService, kind, log, signals
 
-SIGNALS = [signal.SIGTERM, signal.SIGINT]
+SIGNALS = list(signals.SIGNALS)
+"""SIGTERM, SIGINT, and where there is one SIGQUIT."""
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
@@ -355,8 +356,23 @@ def test_an_urgent_signal_that_somebody_else_handles_is_left_to_them() -> None:
     assert signal.getsignal(signal.SIGURG) is handler
 
 
-def test_asyncio_run_is_interrupted_after_its_streams_have_ended() -> None:
+@pytest.mark.skipif(signals.QUIT is None, reason="needs SIGQUIT")
+def test_a_quit_that_nobody_handles_still_dumps_the_core() -> None:
+    number = signal.Signals.SIGQUIT
+    signal.signal(number, signal.SIG_DFL)
+    streamkit.shutdown_on_signals()
+    chunks: Any = iter(StreamingService.sse("s", feed()))
+    next(chunks)
+    assert signal.getsignal(number) == signal.SIG_DFL
+    chunks.close()
+
+
+def test_asyncio_run_is_interrupted_after_its_streams_have_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Time for the loop to wait in its selector: it does not see a signal that comes just before.
+    monkeypatch.setattr(signals, "FLUSH_DELAY", 0.1)
     said: list[bytes] = []
 
     async def main() -> None:
@@ -445,3 +461,89 @@ def test_the_middleware_of_each_protocol_chains_the_handlers() -> None:
         signal.signal(signal.SIGTERM, Handler())
         middleware(app)
         assert isinstance(signal.getsignal(signal.SIGTERM), signals._Handler)
+
+
+class TestPythonsOwnHandlers:
+    """Of SIGINT: asyncio looks whether the interpreter's is there, and later whether its own is."""
+
+    @pytest.fixture(autouse=True)
+    def _is_interrupted(self) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def test_a_middleware_leaves_it_alone(self) -> None:
+        streamkit.shutdown_on_signals()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    @pytest.mark.parametrize("source_class", [SyncSource, AsyncSource])
+    def test_it_is_back_once_the_last_live_stream_is_over(self, source_class: Any) -> None:
+        streams = [iter(StreamingService.sse("s", source_class(["one"]))) for _ in range(2)]
+        for chunks in streams:
+            assert next(chunks) == b"data: one\n\n"
+        for chunks in streams:
+            assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+            list(chunks)
+        wait_until(lambda: signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+
+    def test_asyncio_run_goes_on_to_be_cancelled_by_an_interrupt(self) -> None:
+        """Also after one in which there were streams."""
+
+        async def stream() -> None:
+            async for _ in StreamingService.sse("s", iter("abc")):
+                pass
+
+        async def wait() -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            try:
+                await asyncio.sleep(WAIT)
+            except asyncio.CancelledError:
+                cancelled.append(True)
+                raise
+
+        cancelled: list[bool] = []
+        asyncio.run(stream())
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(wait())
+        assert cancelled
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def test_streams_begin_again_after_an_interrupt(self) -> None:
+        """As in a shell, where that is not the end."""
+        chunks = iter(StreamingService.sse("s", feed()))
+        body = next(chunks)
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            for chunk in chunks:
+                body += chunk
+            threading.Event().wait(WAIT)
+        assert_retried(body, b"data: one\n\n")
+        assert not signals.is_shut_down()
+        assert list(StreamingService.sse("s", ["two"])) == [b"data: two\n\n"]
+
+
+def test_a_process_that_may_not_send_itself_signals_says_so_once_and_streams(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a sandbox. The signal that was put off arrives all the same."""
+
+    def refuse(pid: int, number: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(log, "_said", set())
+    handler = Handler()
+    signal.signal(signal.SIGTERM, handler)
+    chunks = iter(StreamingService.sse("s", feed()))
+    body = next(chunks)
+    kill = os.kill
+    monkeypatch.setattr(os, "kill", refuse)
+    signal.raise_signal(signal.SIGTERM)
+    body += b"".join(chunks)
+    assert_retried(body, b"data: one\n\n")
+    wait_until(lambda: handler.calls == [0])
+    for _ in range(2):
+        thread = threading.Thread(target=list, args=(StreamingService.sse("s", ["x"]),))
+        signal.signal(signal.SIGINT, Handler())
+        thread.start()
+        thread.join(WAIT)
+    monkeypatch.setattr(os, "kill", kill)
+    said = [record for record in caplog.records if "may not send itself signals" in record.message]
+    assert len(said) == 1

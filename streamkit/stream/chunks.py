@@ -241,7 +241,11 @@ class AsyncChunks:
         return chunk
 
     def _hear_of_leaving(self) -> None:
-        call_on(self._loop, self._give_up_sending)
+        call_on(self._loop, self._after_leaving)
+
+    def _after_leaving(self) -> None:
+        self._timer.cancel()
+        self._give_up_sending()
 
     def _give_up_sending(self) -> None:
         """There is nobody to send to any more: what is being sent is not waited for."""

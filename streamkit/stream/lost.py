@@ -6,11 +6,10 @@ import queue
 import threading
 from collections.abc import Callable
 
+from streamkit.log import say
 from streamkit.stream.once import Once
 
 __all__ = ["look_for_lost", "lose"]
-
-logger = logging.getLogger("streamkit")
 
 
 class _Lost:
@@ -46,12 +45,27 @@ class _Lost:
     def _close_all(lost: "queue.SimpleQueue[Callable[[], object]]") -> None:
         while True:
             close = lost.get()
+            # Each has a thread of its own, since what closes a source may take its time.
+            closer = threading.Thread(
+                target=_close, args=(close,), name="streamkit-close", daemon=True
+            )
             try:
-                close()
-            except BaseException:
-                logger.exception("a stream that nobody closed could not be closed properly")
+                closer.start()
+            except RuntimeError:
+                _close(close)
             # A stream that was closed is not kept until the next one is lost.
-            del close
+            del close, closer
+
+
+def _close(close: Callable[[], object]) -> None:
+    try:
+        close()
+    except BaseException as error:
+        say(
+            logging.ERROR,
+            "a stream that nobody closed could not be closed properly",
+            error=error,
+        )
 
 
 _lost = _Lost()
@@ -76,7 +90,7 @@ def look_for_lost() -> None:
 
 
 def lose(close: Callable[[], object]) -> None:
-    """Have ``close`` called by the thread that closes what is lost. For finalizers.
+    """Have ``close`` called by a thread of its own. For finalizers.
 
     They run in the middle of any other code, which may hold a lock that is needed to close a
     stream, such as a metric's. ``SimpleQueue.put`` is made for finalizers: it may interrupt itself.

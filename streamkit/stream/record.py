@@ -5,11 +5,10 @@ import time
 from collections.abc import Sequence
 
 from streamkit.kind import Kind
+from streamkit.log import say, say_once
 from streamkit.metrics import Outcome, StreamMetrics
 
 __all__ = ["Record"]
-
-logger = logging.getLogger("streamkit")
 
 
 class Record:
@@ -17,6 +16,8 @@ class Record:
 
     def __init__(self, kind: Kind, name: str, tenant: str, metrics: StreamMetrics) -> None:
         self._label = (kind.name, name, tenant)
+        self._live = kind.live
+        self._has_begun = False
         self._metrics = metrics
         self._opened_at: float | None = None
         self._elements = 0
@@ -28,17 +29,24 @@ class Record:
     def has_sent(self) -> bool:
         return self._bytes > 0
 
+    def limit(self, max_streams: int) -> None:
+        """So many streams may be open at a time where this one is asked for."""
+        self._count("limited", max_streams)
+
     def reject(self) -> None:
         """It is not let in, and was not opened."""
-        self._metrics.rejected()
+        self._count("rejected")
 
     def open(self) -> None:
-        self._metrics.opened()
+        self._count("opened")
         self._opened_at = time.monotonic()
 
     def chunk(self, chunk: bytes) -> None:
-        if not self._bytes and self._opened_at is not None:
-            self._metrics.first_byte(time.monotonic() - self._opened_at)
+        """A chunk goes to the server. Of a live stream it may be a heartbeat before any element."""
+        if not self._has_begun and (self._elements or not self._live):
+            self._has_begun = True
+            if self._opened_at is not None:
+                self._count("first_byte", time.monotonic() - self._opened_at)
         self._bytes += len(chunk)
 
     def server_sent(self, size: int) -> None:
@@ -49,23 +57,29 @@ class Record:
     def add(self, elements: int, dropped: int) -> None:
         """``elements`` and ``dropped``: how many there were since the start."""
         if elements > self._elements:
-            self._metrics.added(elements - self._elements, dropped - self._dropped)
+            self._count("added", elements - self._elements, dropped - self._dropped)
             self._elements, self._dropped = elements, dropped
         if self._bytes > self._bytes_added:
-            self._metrics.sent(self._bytes - self._bytes_added)
+            self._count("sent", self._bytes - self._bytes_added)
             self._bytes_added = self._bytes
 
     def refuse(self, reasons: Sequence[ValueError]) -> None:
-        self._metrics.refused(len(reasons))
+        self._count("refused", len(reasons))
         for reason in reasons:
-            logger.warning("%s stream %r (tenant %r) refused an element: %s", *self._label, reason)
+            say(
+                logging.WARNING,
+                "%s stream %r (tenant %r) refused an element: %s",
+                *self._label,
+                reason,
+            )
 
     def report_unheard(self, error: BaseException) -> None:
         """The source failed when there was no consumer left to raise ``error`` to."""
-        logger.error(
+        say(
+            logging.ERROR,
             "the source of %s stream %r (tenant %r) failed after its consumer had left",
             *self._label,
-            exc_info=error,
+            error=error,
         )
 
     def close(self, outcome: Outcome, repaired: int = 0) -> None:
@@ -76,8 +90,9 @@ class Record:
         if self._opened_at is None:
             return
         seconds = time.monotonic() - self._opened_at
-        self._metrics.closed(outcome, seconds)
-        logger.debug(
+        self._count("closed", outcome, seconds)
+        say(
+            logging.DEBUG,
             "%s stream %r (tenant %r) %s: %d elements, %d bytes, %.3f s%s",
             *self._label,
             outcome,
@@ -86,3 +101,10 @@ class Record:
             seconds,
             f", {repaired} with lone surrogates sent as U+FFFD" if repaired else "",
         )
+
+    def _count(self, what: str, *figures: object) -> None:
+        """Tell the metrics, of which no stream fails: a full disk, say, in multiprocess mode."""
+        try:
+            getattr(self._metrics, what)(*figures)
+        except Exception as error:
+            say_once(f"metrics cannot be counted: {error}", error)

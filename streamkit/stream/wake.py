@@ -89,16 +89,18 @@ class LoopWake:
 
     async def wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
         """Return once notified, when ``ready()`` already holds, or after ``timeout`` seconds."""
-        self._waiter = self._loop.create_future()
+        waiter = self._waiter = self._loop.create_future()
         self.armed = True
         if ready():
             self.armed = False
             return
         timer = None if timeout is None else self._loop.call_later(timeout, self._wake)
         try:
-            await self._waiter
+            await waiter
         finally:
-            self.armed = False
+            # Another task than the one that takes chunks may wait by now as well, as it closes.
+            if self._waiter is waiter:
+                self.armed = False
             if timer is not None:
                 timer.cancel()
 

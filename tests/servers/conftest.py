@@ -12,7 +12,10 @@ _names = count()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out the sources that a server cannot stream, or ``refused`` ones that it can."""
+    """Leave out the sources that a server cannot stream, or ``refused`` ones that it can.
+
+    And bytes that are left ``unread``, where it is the server that looks for clients that leave.
+    """
     items[:] = [item for item in items if _is_meant(getattr(item, "callspec", None))]
 
 
@@ -24,6 +27,7 @@ def _is_meant(callspec: Any) -> bool:
     return (
         parameters.get("source", row.sources[0]) in row.sources
         and parameters.get("refused") not in row.sources
+        and ("unread" not in parameters or row.looks)
     )
 
 

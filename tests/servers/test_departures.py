@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from random import Random
 
 import pytest
 from servers.bodies import BODIES, PIECE, Body
-from servers.client import Client, block
-from servers.harness import WAIT, Server, until
+from servers.client import Client, block, target
+from servers.harness import ROWS, WAIT, Row, Server, until
 from servers.state import State
+from servers.tls import client_context, make_certificate
 
 LATE = 5.0
 """Seconds within which the next request is answered and the source is closed.
@@ -111,6 +113,48 @@ def test_a_silent_source_whose_client_leaves_is_closed(
         until(lambda: server.account(name).closed == 1)
     else:
         print(f"{server.row}, {source}: told in {until_told(server, name):.3f} s")
+        until_a_silent_source_closes(server, source, name)
+
+
+@LEAVINGS
+@pytest.mark.parametrize("unread", ["body", "request"])
+def test_bytes_that_nobody_reads_do_not_pass_for_a_client(
+    server: Server, name: str, unread: str, leave: Callable[[Client], None]
+) -> None:
+    """A body that the view has not read, and a request behind the one that is answered."""
+    source = server.row.sources[-1]
+    client = server.client()
+    if unread == "body":
+        # More than any server reads along with a head, and less than the kernel takes for it.
+        client.post("/letters", bytes(PIECE // 2), name=name, source=source)
+    else:
+        client.ask("/letters", name=name, source=source)
+    assert block(client.read_head()) == HEARTBEAT
+    if unread == "request":
+        behind = target("/export", name=f"{name}-behind", source=source, format="json", count=0)
+        client.send(f"GET {behind} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    leave(client)
+    print(f"{server.row}, {unread}: told in {until_told(server, name):.3f} s")
+    until_a_silent_source_closes(server, source, name)
+
+
+TLS = {
+    "gunicorn-gthread": "--certfile {} --keyfile {}",
+    "gunicorn-gevent": "--certfile {} --keyfile {}",
+    "werkzeug": "--cert {} --key {}",
+}
+"""Of the servers that let an adapter look at the client: how they are told to speak TLS."""
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.server in TLS], ids=str)
+def test_the_goodbye_of_tls_does_not_pass_for_a_client(row: Row, name: str, tmp_path: Path) -> None:
+    options = TLS[row.server].format(*make_certificate(tmp_path))
+    source = row.sources[-1]
+    with Server(row, options) as server:
+        client = Client(client_context().wrap_socket(server.connect()), {})
+        assert block(client.get("/letters", name=name, source=source)) == HEARTBEAT
+        client.close()
+        print(f"{row}, TLS: told in {until_told(server, name):.3f} s")
         until_a_silent_source_closes(server, source, name)
 
 

@@ -12,7 +12,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, ResponseReceived, StreamEnded
-from servers.bodies import BODIES, PIECE, Body
+from servers.bodies import BODIES, PIECE, Body, with_dropped
 from servers.client import target
 from servers.harness import ROWS, Server, until
 
@@ -120,7 +120,10 @@ def test_fifty_streams_at_once_are_whole(server: Server, connection: Connection,
         streams[connection.get(body.path, **query)] = body
     connection.read_until(lambda: connection.ended == streams.keys())
     for stream, body in streams.items():
-        assert bytes(connection.received[stream]) == body.whole(300)
+        received = bytes(connection.received[stream])
+        if body.path == "/sse":
+            received = with_dropped(received)
+        assert received == body.whole(300)
 
 
 def test_head_has_the_headers_of_get_and_does_not_start_the_source(

@@ -89,3 +89,19 @@ def test_live_streams_are_told_when_to_come_back_by_an_interrupt(
     row: Row, clients: ExitStack
 ) -> None:
     end(row, clients, signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.server.startswith("gunicorn") and row.streams > 1], ids=str
+)
+def test_live_streams_of_the_workers_of_an_interrupted_arbiter_are_told_when_to_come_back(
+    row: Row, clients: ExitStack
+) -> None:
+    """It sends them SIGQUIT: they are not to finish what else they do."""
+    with Ending(row) as server:
+        streams = listen(server, clients, min(row.streams, 10))
+        server.send(signal.SIGINT)
+        for stream in streams:
+            assert_retried(stream)
+        server.wait()
+        assert "Traceback" not in server.errors()

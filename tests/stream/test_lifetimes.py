@@ -5,6 +5,7 @@ the metrics are back where they were.
 """
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import logging
@@ -374,6 +375,31 @@ def test_elements_refusals_and_times_of_a_stream_are_counted(
     assert value(registry, "stream_duration_seconds_count") == 1
 
 
+def test_a_heartbeat_is_not_the_first_element(
+    combination: Combination, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=0.01))
+    release = threading.Event()
+
+    def silent() -> Any:
+        return asyncio.to_thread(release.wait, WAIT) if combination.is_async else release.wait(WAIT)
+
+    source = combination.source([silent])
+    reader = combination.reader.open(StreamingService.sse("s", source))
+    assert reader.next() == b": heartbeat\n\n"
+    assert value(registry, "stream_first_byte_seconds_count") == 0
+    release.set()
+    assert b"data: true" in reader.rest()
+    assert value(registry, "stream_first_byte_seconds_count") == 1
+
+
+def test_an_export_without_rows_has_a_first_byte_all_the_same(
+    combination: Combination, registry: CollectorRegistry
+) -> None:
+    combination.reader.open(StreamingService.export("e", combination.source([]), "json")).rest()
+    assert value(registry, "stream_first_byte_seconds_count") == 1
+
+
 def test_a_refusal_is_counted_though_the_batch_fails_after_it(registry: CollectorRegistry) -> None:
     def serialize(event: int) -> Any:
         if event == 2:
@@ -401,6 +427,49 @@ def test_a_loops_signal_looks_once_more_before_it_waits() -> None:
     asyncio.run(main())
 
 
+def test_no_timer_is_left_by_a_stream_that_is_over() -> None:
+    """asyncio keeps a timer until its time, and what it is to call."""
+
+    async def main() -> None:
+        loop: Any = asyncio.get_running_loop()
+        for source in (AsyncSource([1]), AsyncSource([1, ZeroDivisionError()])):
+            with contextlib.suppress(ZeroDivisionError):
+                async for _ in export(source):
+                    pass
+        chunks = aiter(export(AsyncSource([1, asyncio.Event().wait])))
+        await anext(chunks)
+        chunks.leave()
+        await asyncio.sleep(0)
+        assert [timer for timer in loop._scheduled if not timer.cancelled()] == []
+
+    asyncio.run(main())
+
+
+def test_another_task_than_the_one_that_waits_may_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And then waits itself, for the source to close."""
+    monkeypatch.setattr("streamkit.stream.chunks.MAX_CLOSING", 10 * WAIT)
+
+    async def slow() -> Any:
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            closed.append(True)
+
+    async def main() -> None:
+        chunks = aiter(export(slow()))
+        await anext(chunks)
+        waiting = asyncio.create_task(anext(chunks, None))
+        await asyncio.sleep(0)
+        await chunks.aclose()
+        assert closed
+        assert await waiting is None
+
+    closed: list[bool] = []
+    asyncio.run(asyncio.wait_for(main(), WAIT))
+
+
 class TestClosingFromAnotherThread:
     """Servers do it when a client vanishes, at any moment."""
 
@@ -411,7 +480,7 @@ class TestClosingFromAnotherThread:
         def source() -> Iterator[int]:
             try:
                 entered.set()
-                release.wait()
+                release.wait(WAIT)
                 yield 1
             finally:
                 closed.set()
@@ -434,7 +503,7 @@ class TestClosingFromAnotherThread:
 
         def serialize(row: int) -> str:
             entered.set()
-            release.wait()
+            release.wait(WAIT)
             return "row"
 
         source = SyncSource([1, 2])
@@ -652,7 +721,7 @@ class TestInline:
 
         def block() -> int:
             entered.set()
-            release.wait()
+            release.wait(WAIT)
             return 1
 
         source = SyncSource([block])

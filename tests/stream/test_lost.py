@@ -107,6 +107,15 @@ def test_what_cannot_be_closed_is_logged_and_the_next_is_closed_all_the_same(
     assert "could not be closed properly" in caplog.text
 
 
+def test_one_that_takes_its_time_to_close_holds_no_other_up() -> None:
+    release, closed = threading.Event(), threading.Event()
+    lost.look_for_lost()
+    lost.lose(lambda: release.wait(WAIT))
+    lost.lose(closed.set)
+    assert closed.wait(WAIT)
+    release.set()
+
+
 def test_without_a_thread_it_waits_for_a_stream_that_finds_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

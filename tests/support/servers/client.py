@@ -1,8 +1,10 @@
 """A client that reads as much as it is told to, and leaves as it is told to."""
 
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 from typing import Self
 from urllib.parse import urlencode
@@ -35,6 +37,14 @@ class Client:
         """Send a request."""
         self._http.request("GET", target(path, **query), headers=self._headers)
 
+    def post(self, path: str, body: bytes, **query: object) -> None:
+        """Send a request with a body."""
+        self._http.request("POST", target(path, **query), body, self._headers)
+
+    def send(self, data: bytes) -> None:
+        """Send what need not be a request."""
+        self._socket.sendall(data)
+
     def get(self, path: str, **query: object) -> HTTPResponse:
         """Send a request and read the head of its response."""
         self.ask(path, **query)
@@ -49,6 +59,11 @@ class Client:
         self._socket.settimeout(seconds)
 
     def close(self) -> None:
+        if isinstance(self._socket, ssl.SSLSocket):
+            # As browsers do: they say goodbye, and do not wait for an answer.
+            with suppress(OSError):
+                self._socket.setblocking(False)
+                self._socket.unwrap()
         if self._response is not None:
             self._response.close()
         self._http.close()

@@ -71,6 +71,11 @@ class Row:
         return f"{self.adapter}-{self.server}"
 
     @property
+    def looks(self) -> bool:
+        """Whether the adapter itself looks at the connection, which this server lets it."""
+        return self.server.startswith(("gunicorn", "werkzeug", "uwsgi")) and not self.is_async
+
+    @property
     def failure_seconds(self) -> float:
         """How long a client waits for the end of a body whose source failed."""
         return 0.5 if self.failure == "open" else WAIT

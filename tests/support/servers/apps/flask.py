@@ -9,6 +9,6 @@ StreamkitMiddleware(wsgi_app)
 wsgi_app.wsgi_app = noting_wsgi(wsgi_app.wsgi_app)  # type: ignore[assignment,method-assign]
 
 
-@wsgi_app.get("/<path:path>")
+@wsgi_app.route("/<path:path>", methods=["GET", "POST"])
 def view(path: str) -> flask.Response:
     return answer(StreamingService, f"/{path}", flask.request.args)

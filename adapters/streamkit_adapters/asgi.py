@@ -48,7 +48,7 @@ class StreamkitMiddleware:
 
     ``tenant`` takes the scope and returns the tenant's name, or None for ``"system"``. Of the
     streams that come through it ``max_streams`` may be open at a time in a process: more are
-    answered with 503.
+    rejected, with 503.
     """
 
     def __init__(

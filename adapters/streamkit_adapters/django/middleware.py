@@ -25,7 +25,7 @@ class StreamkitMiddleware:
     and HEAD without starting the source. The tenant is what the function at the dotted path in
     ``STREAMKIT = {"TENANT": "shop.tenants.of_request"}`` returns for the request, or ``"system"``.
     Of the streams ``"MAX_STREAMS"`` may be open at a time in a process, any number without it: more
-    are answered with 503. Sync and async.
+    are rejected, with 503. Sync and async.
     """
 
     sync_capable = True
@@ -53,6 +53,7 @@ class StreamkitMiddleware:
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
         gate = self._gate
+        # To name a tenant may take a query, which Django refuses to make on a loop.
         tenant = await sync_to_async(gate.tenant_of)(request) if gate.tenant else None
         with _context(gate, request, tenant):
             response: HttpResponseBase = await self._get_response(request)

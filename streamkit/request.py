@@ -51,6 +51,9 @@ class Request:
     source is silent, whether the client has left, and may raise to break the response off."""
     departure: Callable[[], Awaitable[object]] | None = None
     """For a consumer on a loop: waits until the client has left."""
+    has_body: bool = False
+    """Whether somebody may still want to read the body of the request, which ``departure`` would
+    take away: it is awaited after the first chunk only."""
     inline: bool = False
     """Whether a sync source is to stay on the thread of its consumer, as if it were marked so."""
 

@@ -152,7 +152,7 @@ class StreamResponse:
             answer, body = self._answer(request, status, headers)
             if answer.plan is None or body:
                 return Reply(answer.status, body, self.close)
-            chunks = self._async_chunks(answer.plan, request.departure)
+            chunks = self._async_chunks(answer.plan, request.departure, has_body=request.has_body)
             try:
                 if await chunks.prefetch():
                     return Reply(answer.status, chunks, self.close)
@@ -283,7 +283,9 @@ class StreamResponse:
         pipeline = self._open(lambda: on_thread(plan, self._setting, inline=inline))
         return Chunks(pipeline, watch and watch())
 
-    def _async_chunks(self, plan: Plan, departure: Departure | None = None) -> AsyncChunks:
+    def _async_chunks(
+        self, plan: Plan, departure: Departure | None = None, *, has_body: bool = False
+    ) -> AsyncChunks:
         loop = running_loop()
         if loop is None:
             self.close()
@@ -292,7 +294,7 @@ class StreamResponse:
                 "stream, with hypercorn -k asyncio or -k uvloop it can"
             )
         pipeline = self._open(lambda: on_loop(plan, self._setting, loop))
-        return AsyncChunks(pipeline, departure)
+        return AsyncChunks(pipeline, departure, watches_late=has_body)
 
     def _planned(self) -> Plan:
         if self._plan is None:

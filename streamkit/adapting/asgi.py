@@ -8,6 +8,13 @@ from typing import Any, TypeVar
 from werkzeug.datastructures import Headers
 
 from streamkit.adapting.gate import Gate
+from streamkit.adapting.receiving import (
+    Body,
+    Receive,
+    departure,
+    may_have_body,
+    request_body,
+)
 from streamkit.request import Request
 from streamkit.response import StreamResponse
 from streamkit.stream.chunks import AsyncChunks
@@ -19,7 +26,6 @@ NativeT = TypeVar("NativeT")
 
 # Frameworks have types of their own for these.
 Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
@@ -36,13 +42,15 @@ async def asgi_respond(
     ``headers`` are changed to those of the answer. Returns early once the client has left. Raises
     what the source or the encoder raised: before the head was sent, if that fails at once.
     """
+    request_headers = asgi_headers(scope.get("headers", ()))
     request = Request(
         method=scope["method"],
-        headers=asgi_headers(scope.get("headers", ())),
+        headers=request_headers,
         sends_paths="http.response.pathsend" in (scope.get("extensions") or {}),
         # A server may tell of a client that has left by receive() alone, whatever spec_version it
         # names: from 2.4 on send() is to raise as well.
-        departure=partial(_departure, receive),
+        departure=partial(departure, receive),
+        has_body=may_have_body(scope["method"], request_headers),
     )
     reply = await response.abegin(request, status, headers)
 
@@ -84,14 +92,14 @@ async def asgi_pass_through(
         return
     headers = asgi_headers(scope.get("headers", ()))
     query = scope.get("query_string", b"").decode("latin-1")
-    with gate.pass_through(scope["method"], headers, query, gate.tenant_of(native(scope))):
-        await app(scope, receive, send)
-
-
-async def _departure(receive: Receive) -> None:
-    """Read what is left of the request's body, and drop it, until the client leaves."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    tenant = gate.tenant_of(native(scope))
+    body = Body(receive)
+    token = request_body.set(body)
+    try:
+        with gate.pass_through(scope["method"], headers, query, tenant):
+            await app(scope, body, send)
+    finally:
+        request_body.reset(token)
 
 
 def asgi_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:

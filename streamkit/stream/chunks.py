@@ -112,10 +112,19 @@ class AsyncChunks:
     then ends at once. ``aclose`` waits for the source to close as well, for a second at most.
     """
 
-    def __init__(self, pipeline: Pipeline[AsyncWait], departure: Departure | None = None) -> None:
-        """``departure`` is awaited beside the stream, which its consumer leaves when it returns."""
-        self._loop = asyncio.get_running_loop()
+    def __init__(
+        self,
+        pipeline: Pipeline[AsyncWait],
+        departure: Departure | None = None,
+        *,
+        watches_late: bool = False,
+    ) -> None:
+        """``departure`` is awaited beside the stream, which its consumer leaves when it returns.
+
+        From the start, or if it ``watches_late`` from the first chunk on.
+        """
         self._pipeline = pipeline
+        self._loop = asyncio.get_running_loop()
         self._first: bytes | None = None
         self._turn_ends = 0.0
         self._max_stall = MAX_STALL
@@ -125,10 +134,9 @@ class AsyncChunks:
         self._sending: asyncio.Task[Any] | None = None
         self._is_delivering = False
         self._watch: asyncio.Task[None] | None = None
-        if departure is not None:
-            give_up = weakly(self._give_up_sending)
-            self._watch = self._loop.create_task(_leave_after(departure, pipeline, give_up))
-            pipeline.call_on_close(partial(_stop_watching, weakref.ref(self), self._watch))
+        self._departure = departure
+        if not watches_late:
+            self._start_watch()
         pipeline.on_retire = weakly(self._shorten_stall)
         pipeline.on_leave = weakly(self._hear_of_leaving)
         self._check_stall_in(MAX_STALL)
@@ -173,7 +181,16 @@ class AsyncChunks:
         False if the source has nothing more for this client.
         """
         self._first = await anext(self, None)
+        self._start_watch()
         return not self._pipeline.nothing_more
+
+    def _start_watch(self) -> None:
+        departure, self._departure = self._departure, None
+        if departure is None:
+            return
+        give_up = weakly(self._give_up_sending)
+        self._watch = self._loop.create_task(_leave_after(departure, self._pipeline, give_up))
+        self._pipeline.call_on_close(partial(_stop_watching, weakref.ref(self), self._watch))
 
     async def deliver(
         self, head: Callable[[], Awaitable[None]], body: Callable[[bytes, bool], Awaitable[None]]
@@ -184,8 +201,7 @@ class AsyncChunks:
         they raise says that it has. If they do not return for two minutes it is given up, and this
         returns. Closes the stream.
 
-        Raises what the source or the encoder raised, after the chunks before it, and what
-        ``departure`` raised.
+        Raises what the source or the encoder raised, after the chunks before it.
         """
         self._is_delivering = True
         try:
@@ -204,8 +220,6 @@ class AsyncChunks:
                 raise
         finally:
             await self.aclose()
-        if self._watch is not None and not self._watch.cancelled():
-            self._watch.result()
 
     def leave(self) -> None:
         self._first = None
@@ -282,10 +296,8 @@ class AsyncChunks:
 async def _leave_after(
     departure: Departure, pipeline: Pipeline[AsyncWait], give_up: Callable[[], None]
 ) -> None:
-    try:
-        await departure()
-    finally:
-        pipeline.leave()
+    await departure()
+    pipeline.leave()
     # The end may still be on its way, which a consumer sends that has left already.
     give_up()
 

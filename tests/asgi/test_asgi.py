@@ -12,6 +12,7 @@ from combinations import WAIT, AsyncSource, SyncSource
 from prometheus_client import CollectorRegistry
 
 import streamkit
+from streamkit import log
 from streamkit_adapters.asgi import StreamingService, StreamkitMiddleware
 
 SOURCES = pytest.mark.parametrize("source_class", [SyncSource, AsyncSource])
@@ -194,18 +195,123 @@ class TestTheClientLeaves:
         run(main)
 
 
-def test_an_error_of_receive_is_raised_once_the_source_is_closed() -> None:
+def test_an_error_of_receive_is_not_one_of_the_response(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Departures are not seen then, which is said once."""
+    monkeypatch.setattr(log, "_said", set())
+
     async def receive() -> Any:
         raise ZeroDivisionError
 
     async def main() -> None:
-        client = Client()
-        source = AsyncSource(["one", forever])
-        with pytest.raises(ZeroDivisionError):
+        for _ in range(2):
+            client = Client()
+            source = AsyncSource(["one", "two"])
             await StreamingService.sse("s", source)(scope(), receive, client.send)
-        assert source.closes == 1
+            assert client.body == b"data: one\n\ndata: two\n\n"
+            assert source.closes == 1
 
     run(main)
+    assert [r.message for r in caplog.records if "departures" in r.message] == [
+        "departures of clients are not seen, since receive() raised ZeroDivisionError"
+    ]
+
+
+def test_a_receive_that_always_has_an_answer_does_not_keep_the_loop() -> None:
+    """As middleware gives a body that it has read again."""
+    answers = 0
+
+    async def receive() -> Any:
+        nonlocal answers
+        answers += 1
+        return {"type": "http.request", "body": b"again", "more_body": False}
+
+    async def pause() -> str:
+        await asyncio.sleep(0.05)
+        return "event"
+
+    async def main() -> None:
+        client = Client()
+        source = AsyncSource([pause] * 4)
+        await StreamingService.sse("s", source)(scope(), receive, client.send)
+        assert client.body.count(b"data: event") == 4
+
+    run(main)
+    assert answers < 100
+
+
+async def body_of(receive: Any) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        more = message.get("more_body", False)
+        yield message.get("body", b"")
+
+
+@pytest.mark.parametrize("middleware", [True, False])
+def test_a_source_may_read_the_body_of_its_request(middleware: bool) -> None:
+    """An upload that is transformed, say."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def rows() -> AsyncIterator[Any]:
+            yield {"bytes": sum([len(part) async for part in body_of(receive)])}
+
+        await StreamingService.export("e", rows(), "ndjson")(scope, receive, send)
+
+    assert upload(StreamkitMiddleware(app) if middleware else app) == b'{"bytes":20}\n'
+
+
+def test_a_source_may_read_the_body_of_its_request_as_it_goes() -> None:
+    """Which the middleware notes."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        pieces = body_of(receive)
+        await StreamingService.download(pieces, filename="f")(scope, receive, send)
+
+    assert upload(StreamkitMiddleware(app)) == b"12345" * 4
+
+
+def upload(app: Any) -> bytes:
+    """What is answered to a body in four parts, each of which comes when the one before is read."""
+
+    async def main() -> None:
+        await app(scope("POST"), receive, client.send)
+
+    async def receive() -> Any:
+        await asyncio.sleep(0)
+        if not parts:
+            await asyncio.Event().wait()
+        more = parts.pop()
+        return {"type": "http.request", "body": b"12345", "more_body": more}
+
+    parts = [False, True, True, True]
+    client = Client()
+    run(main)
+    return client.body
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+@pytest.mark.parametrize("middleware", [True, False])
+def test_a_client_that_posts_is_seen_to_leave(middleware: bool, is_read: bool) -> None:
+    """Whether the view has read the body or nobody ever does."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if is_read:
+            assert [part async for part in body_of(receive)] == [b""]
+        await StreamingService.sse("s", source)(scope, receive, send)
+
+    async def main() -> None:
+        task = asyncio.create_task(served(scope("POST"), client.receive, client.send))
+        await client.until_body_has(b"one")
+        client.gone.set()
+        await task
+
+    client = Client()
+    source = AsyncSource(["one", forever])
+    served: Any = StreamkitMiddleware(app) if middleware else app
+    run(main)
+    assert source.closes == 1
 
 
 def test_the_application_returns_though_its_source_is_inside_its_own_code() -> None:

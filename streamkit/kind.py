@@ -36,12 +36,13 @@ class Kind:
 # A slow client of a live stream wants the present, not the past; that of a file wants every byte.
 #
 # The capacities are judgements. 64 events hold a burst, and are what a slow client is behind at the
-# most; 256 pieces of 16 KiB are MAX_BUFFERED_BYTES, and smaller ones need not be more; 128 rows
-# share the cost of one hand-over and one call of the encoder, which takes half a millisecond for
-# them at the rate that benchmarks/README.md has for csv. A heartbeat every 30 s is twice as often
-# as nginx wants to hear of a response by default (proxy_read_timeout is 60 s); WHATWG HTML, 9.2.7,
-# advises 15 s or so where there are legacy proxies. Why a stream is retired after an hour is in
-# docs/shutdown.md.
+# most. 256 pieces of 16 KiB are MAX_BUFFERED_BYTES, and smaller ones need not be more. 128 rows
+# share the cost of one hand-over and one call of the encoder, which takes a third of a millisecond
+# for them at the rate that benchmarks/README.md has for csv.
+#
+# A heartbeat every 30 s is twice as often as nginx wants to hear of a response by default
+# (proxy_read_timeout is 60 s); WHATWG HTML, 9.2.7, advises 15 s or so where there are legacy
+# proxies. Why a stream is retired after an hour is in docs/shutdown.md.
 SSE = Kind("sse", capacity=64, strategy="sliding", heartbeat=30.0, live=True, max_age=3600.0)
 DOWNLOAD = Kind(
     "download",

@@ -20,7 +20,7 @@ taken, ``.crdownload`` while it saves.
 
 _INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
-# U+200C and U+200D join a character to the one before, which in no script that uses them is ASCII.
+# U+200C and U+200D say whether a character is joined to the one before, which is never ASCII.
 _JOINERS: Final = "\u200c\u200d"
 _STRAY_JOINERS: Final = re.compile(f"(?<![^\0-\x7f])[{_JOINERS}]+")
 

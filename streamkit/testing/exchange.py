@@ -20,7 +20,7 @@ class Exchange:
     def __init__(self, path: str, headers: Mapping[str, str]) -> None:
         self.request = EnvironBuilder(
             path,
-            # A host that Django's test settings allow.
+            # Django's test settings allow this host.
             "http://testserver",
             headers=Headers(headers),
             environ_base={"REMOTE_ADDR": "127.0.0.1"},

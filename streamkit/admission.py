@@ -19,11 +19,12 @@ class Admission:
         if max_streams < 1:
             raise ValueError(f"max_streams must be at least 1, got {max_streams}")
         self.max_streams = max_streams
-        # To pop from a list is atomic, and a lock could be inherited by a fork.
+        # A list has an item for each free place. To pop from it is atomic, and needs no lock, which
+        # a fork could inherit while it is held.
         self._places = [None] * max_streams
 
     def enter(self) -> bool:
-        """Let another stream in if there is room: then ``give_back`` is to follow."""
+        """Let another stream in if there is room; true if so. Then ``give_back`` is to follow."""
         try:
             self._places.pop()
         except IndexError:
@@ -31,6 +32,7 @@ class Admission:
         return True
 
     def give_back(self) -> None:
+        """A stream that was let in is over: its place is free. Called once for each."""
         self._places.append(None)
 
 
@@ -52,7 +54,7 @@ class Limits:
         return min((each.max_streams for each in self._admissions), default=None)
 
     def enter(self) -> bool:
-        """Let another stream in if all of them have room: then ``give_back`` is to follow."""
+        """Let another stream in if all have room; true if so. Then ``give_back`` is to follow."""
         for entered, admission in enumerate(self._admissions):
             if not admission.enter():
                 for other in self._admissions[:entered]:
@@ -61,6 +63,7 @@ class Limits:
         return True
 
     def give_back(self) -> None:
+        """A stream that was let in is over: it leaves a place in each. Called once for each."""
         for admission in self._admissions:
             admission.give_back()
 
@@ -68,4 +71,4 @@ class Limits:
 _NO_LIMITS: Final = Limits()
 
 limits: ContextVar[Limits] = ContextVar("streamkit.limits", default=_NO_LIMITS)
-"""Of the middlewares around; without one, all streams are let in."""
+"""The limits of the middlewares around a request. Without one, all streams are let in."""

@@ -1,6 +1,7 @@
 """What the service is called with, checked before a source is touched.
 
-All name the argument and what was expected. None touches what it is given.
+Each error names the argument, what was expected and what was given. No check changes, calls or
+iterates what it is given.
 """
 
 import inspect
@@ -18,15 +19,16 @@ __all__ = [
     "check_size",
 ]
 
-# RFC 9110, section 8.8.3, of which the quotes may be absent.
+# An entity tag is as in RFC 9110, section 8.8.3, but for the quotes, which may be absent.
 _ETAG = re.compile(r'(W/)?"([!#-~]*)"|([!#-~]+)')
 
-# RFC 9110, section 8.3.1, and as much of its parameters as keeps a header whole.
+# A media type is as in RFC 9110, section 8.3.1. Its parameters are taken as they are, if only they
+# have nothing in them that would end the header.
 _MEDIA_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+ *(;|$)", re.ASCII)
 
 
 def check_name(argument: str, value: object) -> None:
-    """Raise TypeError, naming ``argument``, if it is no str, ValueError if it shows nothing."""
+    """Raise TypeError if ``value`` is no str, ValueError if it is blank or not printable."""
     if not isinstance(value, str):
         raise TypeError(f"{argument} must be a str, got {type(value).__name__}")
     if not value.strip() or not value.isprintable():
@@ -34,9 +36,9 @@ def check_name(argument: str, value: object) -> None:
 
 
 def check_callable(argument: str, value: object) -> None:
-    """Raise TypeError, naming ``argument``, if it is neither None nor a function that returns.
+    """Raise TypeError if ``value`` is neither None nor callable, or is a coroutine function.
 
-    Nothing is called. A coroutine function would return something to await.
+    The latter would return something to await, where there may be no loop.
     """
     if value is not None and not callable(value):
         raise TypeError(
@@ -49,7 +51,7 @@ def check_callable(argument: str, value: object) -> None:
 
 
 def check_size(size: object) -> None:
-    """Raise TypeError if it is neither None nor an int, and ValueError if it is negative."""
+    """Raise TypeError if ``size`` is neither None nor an int, ValueError if it is negative."""
     if size is None:
         return
     if not isinstance(size, int) or isinstance(size, bool):

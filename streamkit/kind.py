@@ -6,7 +6,11 @@ from typing import Final, Literal
 __all__ = ["DOWNLOAD", "EXPORT", "MAX_BUFFERED_BYTES", "SSE", "Kind"]
 
 MAX_BUFFERED_BYTES: Final = 4 * 1024 * 1024
-"""What a buffer holds of elements that are bytes or text, or one element that is larger."""
+"""What a buffer holds of elements that are bytes or text, or one element that is larger.
+
+A judgement: a source of large pieces need not wait for each of them, and 256 clients that do not
+read hold 1 GiB at the most.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +19,9 @@ class Kind:
 
     ``capacity`` counts elements. ``strategy`` says what a full buffer does: ``suspend`` lets the
     source wait, ``sliding`` drops the oldest element. ``heartbeat`` is in seconds. A ``live``
-    stream is for as long as its client is there. One with a ``max_age``, in seconds, is ended when
-    it is so old, give or take a tenth, or when its process shuts down. The others go on to their
-    end.
+    stream is for as long as its client is there. One with a ``max_age``, in seconds, is retired
+    when it is so old, give or take a tenth, or when its process shuts down. The others go on until
+    their source ends. The elements of a kind of ``octets`` are bytes-like.
     """
 
     name: Literal["sse", "download", "export"]
@@ -26,11 +30,27 @@ class Kind:
     heartbeat: float | None
     live: bool
     max_age: float | None
+    octets: bool = False
 
 
-# A slow client of a live stream wants the present, not the past; of a file, every byte.
+# A slow client of a live stream wants the present, not the past; that of a file wants every byte.
+#
+# The capacities are judgements. 64 events hold a burst, and are what a slow client is behind at the
+# most. 256 pieces of 16 KiB are MAX_BUFFERED_BYTES, and smaller ones need not be more. 128 rows
+# share the cost of one hand-over and one call of the encoder, which takes a third of a millisecond
+# for them at the rate that benchmarks/README.md has for csv.
+#
+# A heartbeat every 30 s is twice as often as nginx wants to hear of a response by default
+# (proxy_read_timeout is 60 s); WHATWG HTML, 9.2.7, advises 15 s or so where there are legacy
+# proxies. Why a stream is retired after an hour is in docs/shutdown.md.
 SSE = Kind("sse", capacity=64, strategy="sliding", heartbeat=30.0, live=True, max_age=3600.0)
 DOWNLOAD = Kind(
-    "download", capacity=256, strategy="suspend", heartbeat=None, live=False, max_age=None
+    "download",
+    capacity=256,
+    strategy="suspend",
+    heartbeat=None,
+    live=False,
+    max_age=None,
+    octets=True,
 )
 EXPORT = Kind("export", capacity=128, strategy="suspend", heartbeat=None, live=False, max_age=None)

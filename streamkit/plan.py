@@ -16,8 +16,8 @@ class Plan:
     """A source that was not started, how it is to be treated, and what makes bytes of its elements.
 
     Negotiation may put another plan in the place of this one: of a part of the same resource, or
-    with an encoder that compresses. Only one of them is opened. The source of each closes what the
-    call has opened, such as a file, so that one of them is to be closed, read or not.
+    with another encoder. Only one of them is opened. The source of each closes what the call has
+    opened, such as a file, so that one of them is to be closed, read or not.
     """
 
     kind: Kind

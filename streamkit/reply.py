@@ -6,19 +6,23 @@ from typing import Generic, Self, TypeVar
 
 __all__ = ["Reply"]
 
-B = TypeVar("B", covariant=True)
+BodyT_co = TypeVar("BodyT_co", covariant=True)
 
 
-class Reply(Generic[B]):
+class Reply(Generic[BodyT_co]):
     """The ``status`` to be sent, and the ``body``: ``bytes`` where that is short, or empty.
 
-    The headers are those that ``begin`` was given. As a context manager around what sends the head
-    it closes the stream if that raises.
+    The headers are those that ``begin`` was given, which it has changed. As a context manager
+    around what sends the head, a reply closes the stream if that raises::
+
+        with response.begin(request, status, headers) as reply:
+            start_response(status_line(reply.status), headers.to_wsgi_list())
+            return wsgi_body(reply.body, environ)
     """
 
     __slots__ = ("_close", "body", "status")
 
-    def __init__(self, status: int, body: B, close: Callable[[], object]) -> None:
+    def __init__(self, status: int, body: BodyT_co, close: Callable[[], object]) -> None:
         self.status = status
         self.body = body
         self._close = close

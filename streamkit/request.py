@@ -23,9 +23,13 @@ class RequestContext:
     """The method and headers of a request, the last event its client saw, and whose it is."""
 
     method: str = ""
+    """In capitals; empty without a request."""
     headers: Headers = field(default_factory=Headers)
+    """As servers hand them over: bytes decoded as latin-1."""
     last_event_id: str | None = None
+    """What the client sends as ``Last-Event-ID`` (WHATWG HTML, 9.2.4); None if it sends none."""
     tenant: str = "system"
+    """Who the application says the request is for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,7 @@ class Request:
 _NO_REQUEST: Final = RequestContext()
 
 context: ContextVar[RequestContext] = ContextVar("streamkit.context", default=_NO_REQUEST)
+"""What a source may know of the request that it answers: ``streamkit.context.get()``."""
 
 
 @contextmanager
@@ -106,7 +111,8 @@ def tenant_name(value: object) -> str:
 
 
 def _from_utf8(value: str) -> str:
-    # A client sends the id that the stream gave it, which is UTF-8 on the wire both ways.
+    # The id that a client sends is one that a stream gave it. Both send it as UTF-8, which servers
+    # decode as latin-1.
     try:
         return value.encode("latin-1").decode()
     except UnicodeError:

@@ -19,16 +19,23 @@ from streamkit.source import aclose, check_async
 __all__ = ["FileResource", "Open", "Resource", "file_source", "resource_of"]
 
 PIECE_BYTES: Final = 64 * 1024
+"""Bytes that are read at a time of a file, or cut of what is in memory.
+
+As many as a chunk has (``CHUNK_BYTES`` in streamkit/stream/batches.py, which says why): each piece
+is sent as it is, and neither joined to others nor copied.
+"""
 
 Open = Callable[[int, int], Iterable[bytes] | AsyncIterable[bytes]]
+"""Returns the bytes of an object from one offset up to another, in pieces."""
 
 
 class Resource(ABC):
     """Bytes of which a part can be read, and that can be told from what they were before."""
 
     size: int
-    """In bytes."""
+    """How many bytes it has."""
     last_modified: datetime | None = None
+    """When it last changed, as far as that is known."""
     is_async: bool = False
     """Whether ``read`` returns an async iterable."""
     never_waits: bool = False
@@ -36,7 +43,7 @@ class Resource(ABC):
 
     @property
     def etag(self) -> str | None:
-        """A strong entity tag, without its quotes."""
+        """A strong entity tag without its quotes (RFC 9110, section 8.8.3), if there is one."""
         return None
 
     @abstractmethod
@@ -44,18 +51,18 @@ class Resource(ABC):
         """The bytes from the offset ``start`` up to ``stop``, in pieces."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to close
-        """It is not wanted any more. Idempotent."""
+        """Let go of what is open: nobody wants the bytes any more. Idempotent."""
 
 
 class MemoryResource(Resource):
-    """Bytes, and what to close after them."""
+    """Bytes in memory, and what to close after them."""
 
     never_waits = True
 
     def __init__(
         self, data: bytes | bytearray | memoryview, close: Callable[[], object] = lambda: None
     ) -> None:
-        # A copy of what may be changed while it is sent.
+        # A bytearray or a memoryview is copied, since its owner may change it while it is sent.
         self._data = bytes(data)
         self._close = close
         self.size = len(self._data)
@@ -80,11 +87,11 @@ class FileResource(Resource):
     def __init__(self, file: Any, path: str | None = None) -> None:
         """``path`` is what was opened, if a path was given."""
         opened = _unwrapped(file)
-        # What was written to it may still wait there.
+        # What was written to the file may still be in its buffer, and not on the disk.
         opened.flush()
         self._begin = opened.tell()
         self.file: io.FileIO = getattr(opened, "raw", opened)
-        """Without a buffer, as a server that sends it by itself goes by its descriptor."""
+        """The file without its buffer, since a server that sends it itself uses the descriptor."""
         self._path = path
         self._close = file.close
         self._status = os.fstat(self.file.fileno())
@@ -147,7 +154,7 @@ class _FileSource:
         self._file = file
 
     def __iter__(self) -> Iterator[bytes]:
-        # Its own iterator goes by lines.
+        # The file's own iterator gives lines, which may be of any length.
         while piece := self._file.read(PIECE_BYTES):
             yield piece
 
@@ -157,7 +164,7 @@ class _FileSource:
 
 
 class _AsyncFileSource:
-    """The same of one whose methods are coroutines."""
+    """An open file whose methods are coroutine functions, read once, from where it stands."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -211,7 +218,7 @@ def _open(path: str) -> FileResource:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(EISDIR, "it is a directory", path)
         if not stat.S_ISREG(mode):
-            # To open a pipe would be to wait for whoever writes to it.
+            # To open a named pipe would be to wait for whoever writes to it.
             raise ValueError(f"source must be the path of a regular file, got {path!r}")
         file = io.FileIO(path)
     except OSError as error:
@@ -221,21 +228,22 @@ def _open(path: str) -> FileResource:
 
 
 def _unwrapped(file: Any) -> Any:
-    """What is in the wrappers of ``tempfile`` and of Django."""
+    """The file that is in a wrapper, such as those of ``tempfile`` and of Django."""
     while hasattr(file, "file") and _reads_as(file, file.file):
         file = file.file
     return file
 
 
 def _reads_as(file: Any, wrapped: Any) -> bool:
-    """Whether it reads what it is around as it is, and does not decrypt it, say."""
+    """Whether ``file`` reads what it has ``wrapped`` as it is, and does not decrypt it, say."""
     read: Any = getattr(file, "read", None)
     reads: Any = getattr(wrapped, "read", None)
     return read is not None and unwrap(read) == unwrap(reads)
 
 
 def _is_regular(file: Any) -> bool:
-    # Of the buffered ones, some are around a decompressor or the member of an archive.
+    # A buffered reader may have a decompressor under it, or the member of an archive, whose bytes
+    # are not those of a file.
     raw = file.raw if isinstance(file, io.BufferedReader | io.BufferedRandom) else file
     return (
         isinstance(raw, io.FileIO)
@@ -247,7 +255,8 @@ def _is_regular(file: Any) -> bool:
 def _reopenable(function: Any, size: int | None) -> ReopenableResource | None:
     if not _takes(function, 0, 0):
         if _takes(function):
-            # What makes the source, and was not called.
+            # A function without arguments makes the source, and should have been called: whoever
+            # checks the source says so.
             return None
         raise TypeError(
             "source must have bytes, or be a function of two offsets that returns what is between "
@@ -267,11 +276,12 @@ def _reopenable(function: Any, size: int | None) -> ReopenableResource | None:
 
 
 def _takes(function: Any, *arguments: object) -> bool:
+    """Whether ``function`` can be called with these ``arguments``, as far as it tells."""
     try:
         signature(function).bind(*arguments)
     except TypeError:
         return False
     except ValueError:
-        # One written in C may not tell.
+        # A function that is written in C may not tell what it takes.
         return True
     return True

@@ -41,7 +41,14 @@ def inline(iterable: Iterable[T]) -> Inline[T]:
     notice that its client left, while the source blocks. Under ASGI, where a blocking source would
     stop the event loop, opening it raises RuntimeError.
 
-    Raises TypeError if ``iterable`` is not a sync iterable.
+    The mark holds for a response that is sent. One that is neither sent nor closed is found when it
+    is garbage, and its source is then closed on another thread than the one it was made on: what
+    that raises is logged.
+
+    Raises TypeError if ``iterable`` is not a sync iterable. In a view::
+
+        rows = sqlite3.connect("shop.db").execute("select id, status from orders")
+        return StreamingService.export("orders", inline(rows), "csv")
     """
     check_source("iterable", iterable)
     if isinstance(iterable, Inline):
@@ -57,7 +64,8 @@ def inline(iterable: Iterable[T]) -> Inline[T]:
 def check_source(argument: str, value: object) -> None:
     """Raise TypeError, naming ``argument``, if ``value`` is no source of elements.
 
-    Raises RuntimeError for an async source under gevent.
+    A coroutine is no source, and is closed, as Python would warn that nobody awaited it. Raises
+    RuntimeError for an async source under gevent.
     """
     if isinstance(value, Inline):
         return
@@ -79,7 +87,7 @@ def check_source(argument: str, value: object) -> None:
 
 
 def check_async(argument: str) -> None:
-    """Raise RuntimeError if this process cannot stream an async source."""
+    """Raise RuntimeError, naming ``argument``, if this process cannot stream an async source."""
     if under_gevent():
         raise RuntimeError(
             f"{argument} must be sync under gevent, whose threads are not threads and cannot run "
@@ -98,7 +106,8 @@ class Source:
     """An iterable that is opened late and closed once, and not kept after that.
 
     Both the iterator and the iterable that it came from are closed, where they have a ``close`` or
-    ``aclose``: PEP 3333 asks for the iterable's, a generator in between wants its own.
+    ``aclose``: an iterable that makes a generator may have a ``close`` of its own, as the body of a
+    WSGI response has (PEP 3333), and the generator has one as well.
     """
 
     __slots__ = ("_iterable", "_iterator", "inline", "never_waits")
@@ -120,18 +129,21 @@ class Source:
         return on_loop or not hasattr(self._iterable, "__iter__")
 
     def refusal(self) -> str | None:
-        """Why it cannot be streamed on an event loop, if that is so."""
+        """Why it cannot be streamed on an event loop; None if it can."""
         return _INLINE_ON_LOOP if self.inline and not self.reads_async(on_loop=True) else None
 
     def iterator(self) -> Iterator[Any]:
+        """Open a sync iterable. Called once at the most."""
         self._iterator = iter(self._iterable)
         return cast("Iterator[Any]", self._iterator)
 
     def async_iterator(self) -> AsyncIterator[Any]:
+        """Open an async iterable. Called once at the most."""
         self._iterator = aiter(self._iterable)
         return cast("AsyncIterator[Any]", self._iterator)
 
     def close(self) -> None:
+        """Close what was opened, and let go of it. Raises what that raises; idempotent."""
         iterator, iterable = self._let_go()
         try:
             if iterator is not iterable:
@@ -140,6 +152,7 @@ class Source:
             _close(iterable)
 
     async def aclose(self) -> None:
+        """``close`` for what is async, or read by a task."""
         iterator, iterable = self._let_go()
         try:
             if iterator is not iterable:
@@ -160,7 +173,7 @@ def _close(closable: Any) -> None:
 
 
 async def aclose(closable: Any) -> None:
-    """Close what has an ``aclose`` or a ``close``: database drivers mean a coroutine by that."""
+    """Call the ``aclose`` or ``close`` of what has one, and await it: drivers have async closes."""
     close = getattr(closable, "aclose", None) or getattr(closable, "close", None)
     if close is not None:
         closing = close()

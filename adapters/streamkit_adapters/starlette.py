@@ -41,7 +41,7 @@ class StreamingResponse(Response):
     """A response whose body is a stream. Its ``background`` runs once the stream is over.
 
     Its subclasses are for FastAPI: ``response_class=CSVExport`` names the media type in the OpenAPI
-    document.
+    document. Raises TypeError if it is made of anything but what the service makes it of.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class StreamingResponse(Response):
         self._stream = response
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        headers = asgi_headers({"headers": self.raw_headers})
+        headers = asgi_headers(self.raw_headers)
         await asgi_respond(self._stream, self.status_code, headers, scope, receive, send)
         if self.background is not None:
             await self.background()

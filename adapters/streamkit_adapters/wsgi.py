@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from werkzeug.datastructures import EnvironHeaders
-
 from streamkit.adapting import (
     BaseStreamingService,
     Gate,
@@ -70,7 +68,7 @@ class StreamkitMiddleware:
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        tenant, headers = self._gate.tenant_of(environ), EnvironHeaders(environ)
-        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
-        with self._gate.pass_through(method, headers, query, tenant):
+        request, query = wsgi_request(environ), environ.get("QUERY_STRING", "")
+        tenant = self._gate.tenant_of(environ)
+        with self._gate.pass_through(request.method, request.headers, query, tenant):
             return self._app(environ, start_response)

@@ -22,7 +22,7 @@ from streamkit.stream.server_file import ServerFile
 
 __all__ = ["asgi_headers", "asgi_pass_through", "asgi_respond", "raw_headers"]
 
-N = TypeVar("N")
+NativeT = TypeVar("NativeT")
 
 # Frameworks have types of their own for these.
 Scope = Mapping[str, Any]
@@ -39,15 +39,16 @@ async def asgi_respond(
 ) -> None:
     """Answer the request of ``scope`` with ``response``, under this ``status`` and ``headers``.
 
-    Returns early once the client has left. Raises what the source or the encoder raised: before
-    the head was sent, if that fails at once.
+    ``headers`` are changed to those of the answer. Returns early once the client has left. Raises
+    what the source or the encoder raised: before the head was sent, if that fails at once.
     """
-    request_headers = asgi_headers(scope)
+    request_headers = asgi_headers(scope.get("headers", ()))
     request = Request(
         method=scope["method"],
         headers=request_headers,
         sends_paths="http.response.pathsend" in (scope.get("extensions") or {}),
-        # Whatever its spec_version says, a server may tell of a client that left only here.
+        # A server may tell of a client that has left by receive() alone, whatever spec_version it
+        # names: from 2.4 on send() is to raise as well.
         departure=partial(departure, receive),
         has_body=may_have_body(scope["method"], request_headers),
     )
@@ -63,7 +64,7 @@ async def asgi_respond(
     if isinstance(reply.body, AsyncChunks):
         await reply.body.deliver(send_head, send_body)
         return
-    # An OSError says that the client has left.
+    # An OSError of send() says that the client has left (spec_version 2.4).
     with suppress(OSError), reply:
         await send_head()
         if isinstance(reply.body, ServerFile):
@@ -75,37 +76,37 @@ async def asgi_respond(
 
 
 async def asgi_pass_through(
-    gate: Gate[N],
-    native: Callable[[Any], N],
+    gate: Gate[NativeT],
+    native: Callable[[Any], NativeT],
     app: Callable[[Any, Any, Any], Awaitable[None]],
     scope: Scope,
     receive: Receive,
     send: Send,
 ) -> None:
-    """Call ``app`` behind ``gate``, if this is an HTTP request; as it is if it is anything else.
+    """Call ``app`` behind ``gate`` if this is an HTTP request, and as it is if it is anything else.
 
-    ``native`` makes the framework's own request of ``scope``, for the tenant.
+    ``native`` makes the framework's own request of ``scope``, which the tenant is named for.
     """
     if scope["type"] != "http":
         await app(scope, receive, send)
         return
-    tenant = gate.tenant_of(native(scope)) if gate.tenant else None
+    headers = asgi_headers(scope.get("headers", ()))
     query = scope.get("query_string", b"").decode("latin-1")
+    tenant = gate.tenant_of(native(scope))
     body = Body(receive)
     token = request_body.set(body)
     try:
-        with gate.pass_through(scope["method"], asgi_headers(scope), query, tenant):
+        with gate.pass_through(scope["method"], headers, query, tenant):
             await app(scope, body, send)
     finally:
         request_body.reset(token)
 
 
-def asgi_headers(scope: Scope) -> Headers:
-    """The headers of a request."""
-    raw: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
+def asgi_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The headers in pairs of bytes, as a scope has them: decoded as latin-1."""
     return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
 
 
 def raw_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Headers as ``http.response.start`` takes them."""
+    """Headers in pairs of bytes, as ``http.response.start`` takes them: the names in lower case."""
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]

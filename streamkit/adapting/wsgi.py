@@ -19,7 +19,7 @@ __all__ = ["status_line", "wsgi_body", "wsgi_request"]
 
 
 def wsgi_request(environ: "WSGIEnvironment") -> Request:
-    """The request of a WSGI ``environ`` (PEP 3333)."""
+    """The request of a WSGI ``environ`` (PEP 3333), and what its server can do."""
     return Request(
         method=environ["REQUEST_METHOD"],
         headers=EnvironHeaders(environ),
@@ -29,12 +29,15 @@ def wsgi_request(environ: "WSGIEnvironment") -> Request:
 
 
 def status_line(code: int) -> str:
-    """The status as ``start_response`` takes it: its code and its phrase."""
+    """The status as ``start_response`` takes it: its code and its phrase, as in ``"200 OK"``."""
     return f"{code} {HTTP_STATUS_CODES.get(code, 'Unknown')}"
 
 
 def wsgi_body(body: Chunks | ServerFile | bytes, environ: "WSGIEnvironment") -> Iterable[bytes]:
-    """What the server is to send: chunks, bytes, or a file in the server's own wrapper."""
+    """The ``body`` of a reply as the application returns it, for the server to iterate and close.
+
+    A file is in the server's own ``wsgi.file_wrapper``.
+    """
     if isinstance(body, ServerFile):
         wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](body, BLOCK_BYTES)
         return wrapped

@@ -13,7 +13,7 @@ class Encoder(ABC):
     """Turns batches of elements into bytes. Pure: no I/O, no clock, no thread; one a stream."""
 
     refused: list[ValueError]
-    """Why elements were left out that the format cannot carry. Whoever reads it clears it."""
+    """Why events were refused, one reason an event. Whoever reads the list clears it."""
 
     repaired: int
     """How many rows or events had a lone surrogate, which UTF-8 cannot carry, sent as U+FFFD."""
@@ -23,7 +23,7 @@ class Encoder(ABC):
         self.repaired = 0
 
     def begin(self) -> bytes:
-        """What stands before the first element."""
+        """The bytes before the first element."""
         return b""
 
     @abstractmethod
@@ -34,15 +34,15 @@ class Encoder(ABC):
         """
 
     def end(self) -> bytes:
-        """What stands after the last element."""
+        """The bytes after the last element. Raises an error if the body is not whole by then."""
         return b""
 
     def retry(self, milliseconds: int) -> bytes:
-        """When the client is to come back; nothing in a format that cannot say so."""
+        """The bytes that say when a client is to come back; none in a format that cannot say so."""
         return b""
 
     def comment(self, text: str) -> bytes:
-        """``text`` where no element sees it; nothing in a format that has no comments."""
+        """The bytes of ``text`` as a comment; none in a format that has no comments."""
         return b""
 
     def _utf8(self, text: str) -> bytes:

@@ -12,12 +12,14 @@ __all__ = ["Compressor", "accepted", "compressor"]
 
 
 class Compressor(NamedTuple):
-    """What compresses one body."""
+    """What compresses one body. What all calls return, one after the other, is the coded body."""
 
     compress: Callable[[bytes], bytes]
+    """Takes more of the body; returns what it has of the coded one by now, which may be nothing."""
     flush: Callable[[], bytes]
-    """The rest of what is needed to read all that was compressed by now."""
+    """Returns the rest of what a client needs to read all that was taken by now."""
     finish: Callable[[], bytes]
+    """Returns the end of the coded body. Nothing is called after it."""
 
 
 def _imported(*names: str) -> Any:
@@ -33,7 +35,8 @@ def _imported(*names: str) -> Any:
 _zstd: Final = _imported("compression.zstd", "backports.zstd")
 _brotli: Final = _imported("brotli")
 
-# The fastest level of each: a process runs out of time before a wire runs out of room.
+# Each coding has its fastest level, since a process that compresses runs out of time before a wire
+# runs out of room. That is a judgement, for exports that are made anew for each request.
 
 
 def _compress_zstd() -> Compressor:
@@ -51,7 +54,7 @@ def _compress_gzip() -> Compressor:
     return Compressor(stream.compress, partial(stream.flush, zlib.Z_SYNC_FLUSH), stream.flush)
 
 
-# The best first.
+# The codings stand in the order in which a client gets them that likes them all the same.
 _CODINGS: Final[dict[str, Callable[[], Compressor]]] = {
     **({"zstd": _compress_zstd} if _zstd else {}),
     **({"br": _compress_br} if _brotli else {}),
@@ -60,7 +63,7 @@ _CODINGS: Final[dict[str, Callable[[], Compressor]]] = {
 
 
 def accepted(accept_encoding: str) -> str | None:
-    """The coding that a client likes best, and at equal terms the best; None for no coding.
+    """The coding that a client likes best, of several alike the first here; None for no coding.
 
     ``accept_encoding`` is the value of its ``Accept-Encoding`` (RFC 9110, section 12.5.3).
     """
@@ -71,5 +74,5 @@ def accepted(accept_encoding: str) -> str | None:
 
 
 def compressor(coding: str) -> Compressor:
-    """A new one of a coding that was ``accepted``."""
+    """A new compressor of a ``coding`` that ``accepted`` returned."""
     return _CODINGS[coding]()

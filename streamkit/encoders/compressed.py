@@ -29,7 +29,8 @@ class CompressedEncoder(Encoder):
                 sent = True
                 yield compress(piece)
         except Exception:
-            # The very first element may fail before anything is sent.
+            # What came before the failure is flushed. If that is nothing, nothing is sent, so that
+            # the response can still be a 500.
             if sent:
                 yield flush()
             raise

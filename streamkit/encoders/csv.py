@@ -17,16 +17,17 @@ from streamkit.rows.values import encoder
 
 __all__ = ["CsvEncoder"]
 
-VERBATIM: Final = frozenset({NoneType, int, Decimal})
-"""What ``csv.writer`` writes as it should be."""
+VERBATIM_TYPES: Final = frozenset({NoneType, int, Decimal})
+"""Types whose values ``csv.writer`` writes as they should be."""
 
-UNQUOTED: Final = VERBATIM | {bool, float, datetime, date, time, timedelta, UUID}
-"""What JSON writes with no quote, comma or backslash inside, and faster than ``str`` does."""
+UNQUOTED_TYPES: Final = VERBATIM_TYPES | {bool, float, datetime, date, time, timedelta, UUID}
+"""Types whose values JSON writes with no quote, comma or backslash inside, faster than ``str``."""
 
-TEXT: Final = frozenset({NoneType, str})
+TEXT_TYPES: Final = frozenset({NoneType, str})
+"""Types whose values are cells already, but for the quotes around them."""
 
-SPECIAL: Final = frozenset(',"\r\n')
-"""What ``csv.writer`` itself sets quotes for."""
+QUOTED_CHARACTERS: Final = frozenset(',"\r\n')
+"""What ``csv.writer`` itself sets quotes around (RFC 4180, section 2)."""
 
 QUOTE_MARK: Final = "\udc22"
 """Stands for a quote that ``csv.writer`` would not set. No text that can be sent has it in it."""
@@ -97,23 +98,26 @@ class CsvEncoder(RowEncoder):
 def _cells(column: Sequence[Any]) -> Sequence[Any]:
     """The values of a column as ``csv.writer`` is to write them."""
     types = {*map(type, column)}
-    if types <= VERBATIM:
+    if types <= VERBATIM_TYPES:
         return column
-    if types <= UNQUOTED:
+    if types <= UNQUOTED_TYPES:
         lines = encoder.encode_lines(column).decode()
         return lines.replace('"', "").replace("null", "").split("\n")[:-1]
-    if not types <= TEXT:
+    if not types <= TEXT_TYPES:
         column = [_text(value) for value in column]
     texts = [*filter(None, column)]
     joined = "".join(texts)
     if QUOTE_MARK in joined:
-        joined.encode()  # to be repaired, before it is taken for a quote
+        # This raises UnicodeEncodeError, as a text that has the mark in it has a lone surrogate: it
+        # is repaired then, and not taken for a quote.
+        joined.encode()
     if "" in column or [*map(str.strip, texts)] != texts:
         return [_marked(text) for text in column]
     return column
 
 
 def _text(value: Any) -> str | None:
+    """A value as the text of its cell; None for what JSON has null for."""
     if value is None or type(value) is str:
         return value
     text = encoder.encode(value).decode()
@@ -124,6 +128,6 @@ def _text(value: Any) -> str | None:
 
 def _marked(text: str | None) -> str | None:
     """``text`` between marks if it needs quotes that ``csv.writer`` would not set."""
-    if text is None or text.strip() == text != "" or not SPECIAL.isdisjoint(text):
+    if text is None or text.strip() == text != "" or not QUOTED_CHARACTERS.isdisjoint(text):
         return text
     return f"{QUOTE_MARK}{text}{QUOTE_MARK}"

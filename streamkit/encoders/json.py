@@ -27,7 +27,7 @@ class JsonEncoder(RowEncoder):
         return self._columns.records(rows, self._number)
 
     def _write(self, values: Sequence[Any]) -> bytes:
-        # Inside of JSON a line end is always escaped.
+        # A line end inside of a JSON value is always escaped, so that each one here ends a row.
         return self._frame(encoder.encode_lines(values)[:-1].replace(b"\n", b",\n"))
 
     def _frame(self, text: bytes) -> bytes:

@@ -29,17 +29,19 @@ class RowEncoder(Encoder):
         super().__init__()
         self._serialize = serialize
         self._columns = Columns(columns)
-        self._number: int = 1  # of the next row
+        self._number: int = 1
+        """The number of the next row, for what an error says."""
 
     def encode(self, batch: Sequence[Any]) -> Iterator[bytes]:
         if self._serialize is not None:
             for row in batch:
-                yield self._own(self._serialize(row))
+                yield self._frame_serialized(self._serialize(row))
             return
         try:
             piece = self._write(self._read(batch))
         except Exception:
-            # Row by row, to send those before the one that fails, or repair the one that must be.
+            # The rows are encoded one by one, so that those before the one that fails are sent, or
+            # that only the one with a lone surrogate is repaired.
             for row in batch:
                 yield self._encode_row(row)
         else:
@@ -59,7 +61,7 @@ class RowEncoder(Encoder):
             self.repaired += 1
             return piece
 
-    def _own(self, text: Any) -> bytes:
+    def _frame_serialized(self, text: Any) -> bytes:
         if not isinstance(text, str | bytes):
             raise TypeError(
                 f"serialize must return a row's text as str or bytes, got {type(text).__name__}"
@@ -70,7 +72,7 @@ class RowEncoder(Encoder):
 
     @abstractmethod
     def _read(self, rows: Sequence[Any]) -> Sequence[Any]:
-        """What the format takes of ``rows``."""
+        """What ``_write`` takes of ``rows``: records, or columns."""
 
     @abstractmethod
     def _write(self, values: Sequence[Any]) -> bytes:
@@ -81,4 +83,4 @@ class RowEncoder(Encoder):
 
     @abstractmethod
     def _frame(self, text: bytes) -> bytes:
-        """A row's own text as it stands among others."""
+        """A row's own text, from ``serialize``, as it stands among others."""

@@ -14,7 +14,7 @@ from streamkit.source import Source
 __all__ = ["Part", "content_range", "multipart", "parts_source"]
 
 Part = bytes | range
-"""Bytes as they are, or the range of a resource's that is to be read."""
+"""Bytes that are sent as they are, or the range of a resource's bytes that is to be read."""
 
 
 def content_range(wanted: range, size: int) -> str:
@@ -25,7 +25,10 @@ def content_range(wanted: range, size: int) -> str:
 def multipart(
     ranges: Sequence[range], size: int, content_type: str | None
 ) -> tuple[str, list[Part]]:
-    """The content type of a ``multipart/byteranges``, and its parts (RFC 9110, section 14.6)."""
+    """The content type of a ``multipart/byteranges``, and its parts (RFC 9110, section 14.6).
+
+    ``content_type`` and ``size``, in bytes, are those of the whole.
+    """
     boundary = token_hex(16)
     described = f"Content-Type: {content_type}\r\n" if content_type else ""
     parts: list[Part] = []
@@ -41,7 +44,8 @@ def multipart(
 def parts_source(resource: Resource, parts: Sequence[Part]) -> Any:
     """The bytes of ``parts``, from a sync or an async iterable, as the resource is.
 
-    Iterating raises SizeMismatch if the resource has more or fewer bytes in a range than are in it.
+    Iterating raises SizeMismatch if what the resource gives for a range has more or fewer bytes
+    than the range. To close it closes the resource.
     """
     return (_AsyncParts if resource.is_async else _SyncParts)(resource, parts)
 
@@ -49,7 +53,7 @@ def parts_source(resource: Resource, parts: Sequence[Part]) -> Any:
 class _Parts:
     def __init__(self, resource: Resource, parts: Sequence[Part]) -> None:
         self._resource = resource
-        # No function is asked for the bytes of nothing.
+        # An empty range is left out, so that no source is opened for the bytes of nothing.
         self._parts = [part for part in parts if part]
         self.never_waits = resource.never_waits
 

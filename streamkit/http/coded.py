@@ -19,6 +19,11 @@ class Coded(Negotiator):
     def negotiate(
         self, plan: Plan, method: str, request: Headers, status: int, headers: ResponseHeaders
     ) -> Answer:
+        """The answer: its plan has a compressing encoder around that of ``plan``, or is ``plan``.
+
+        Of ``headers`` it changes ``Vary``, and sets ``Content-Encoding`` if it compresses. A
+        response that has one already was encoded by the application, and is left as it is.
+        """
         if "Content-Encoding" not in headers:
             vary = parse_set_header(
                 ", ".join(v for name, v in headers.items() if name.lower() == "vary")

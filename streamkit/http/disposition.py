@@ -12,25 +12,31 @@ from werkzeug.http import quote_header_value
 __all__ = ["content_disposition", "guess_content_type"]
 
 MAX_NAME_BYTES: Final = 240
-"""Common file systems allow 255. A browser adds to it: ``.crdownload`` while it saves, `` (1)``."""
+"""Bytes of UTF-8 that a file name has at the most.
+
+Common file systems allow 255 (``NAME_MAX``), and a browser adds to the name: `` (1)`` where it is
+taken, ``.crdownload`` while it saves.
+"""
 
 _INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
-# U+200C and U+200D join what comes before them, which is never ASCII.
+# U+200C and U+200D say whether a character is joined to the one before, which is never ASCII.
 _JOINERS: Final = "\u200c\u200d"
 _STRAY_JOINERS: Final = re.compile(f"(?<![^\0-\x7f])[{_JOINERS}]+")
 
+# Windows takes these for devices, whatever extension follows ("Naming Files, Paths, and
+# Namespaces" in its documentation).
 _WINDOWS_DEVICES: Final = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:[.:]|\Z)", re.IGNORECASE
 )
 
-# Two of them, for the sake of .tar.gz.
+# A name may have two extensions, as in .tar.gz.
 _EXTENSION: Final = re.compile(r"(?:\.[^. ]{1,10}){1,2}\Z")
 
 # A quote or a percent sign in a quoted string is read in more than one way (RFC 6266 appendix D).
 _NOT_PLAIN: Final = re.compile(r"[^ -~]|[\"%/\\]")
 
-# What RFC 8187 (3.2.1, attr-char) leaves as it is, beyond letters and digits.
+# RFC 8187, section 3.2.1 (attr-char): these are sent as they are, as letters and digits are.
 _ATTR_CHARS: Final = "!#$&+-.^_`|~"
 
 _COMPRESSED_TYPES: Final = {
@@ -74,7 +80,7 @@ def guess_content_type(filename: str) -> str:
     """The media type that the extension of ``filename`` stands for, without a charset.
 
     For a compressed file it is the type of the compression (``application/gzip`` for ``.tar.gz``),
-    which the client is to keep, and ``application/octet-stream`` for what is unknown.
+    so that the client keeps it as it is, and ``application/octet-stream`` for what is unknown.
     """
     # mimetypes takes URLs, and reads any type at all out of a "data:" one.
     content_type, encoding = mimetypes.guess_type(_safe_name(filename).replace(":", "_"))
@@ -112,7 +118,7 @@ def _visible(character: str) -> str:
 
 @lru_cache
 def _plain(name: str) -> str:
-    """The nearest name in ASCII."""
+    """The nearest name in ASCII that every client reads in the same way."""
     if name.isascii():
         return _NOT_PLAIN.sub("_", name)
     decomposed = unicodedata.normalize("NFKD", name)

@@ -31,6 +31,7 @@ class Events(Negotiator):
     def negotiate(
         self, plan: Plan, method: str, request: Headers, status: int, headers: ResponseHeaders
     ) -> Answer:
+        """The answer, with another encoder where the client names a type. No header changes."""
         if any("*" not in media_type for media_type in _accepted(request)):
             plan = replace(plan, encoder=SSEEncoder(self._serialize))
         return Answer(status, plan)
@@ -39,8 +40,8 @@ class Events(Negotiator):
 def is_event_source(request: Headers) -> bool:
     """Whether a browser's ``EventSource`` asks, by the two headers that the standard has it send.
 
-    WHATWG HTML, 9.2.2 "Introduction", the constructor's steps: it sends ``Accept`` and, by its
-    cache mode, ``Cache-Control``. fetch-event-source sends the first alone.
+    WHATWG HTML, 9.2.2 "The EventSource interface", the constructor's steps: it sends ``Accept``
+    and, by its cache mode, ``Cache-Control``. fetch-event-source sends the first alone.
     """
     directives = parse_set_header(request.get("Cache-Control"))
     return "no-cache" in directives and "text/event-stream" in _accepted(request)

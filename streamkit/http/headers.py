@@ -7,8 +7,9 @@ __all__ = ["ResponseHeaders"]
 
 
 class ResponseHeaders(Protocol):
-    """What werkzeug's headers have in common with Django's. Names are told apart whatever their
-    case, and ``del`` may be of one that is absent.
+    """What werkzeug's headers have in common with Django's, and an adapter's are to have.
+
+    Names are the same in any case. ``del`` of one that is absent changes nothing.
     """
 
     def get(self, name: str, /) -> str | None: ...

@@ -21,15 +21,24 @@ __all__ = [
 ]
 
 BODILESS: Final = frozenset({204, 304, 412, 416})
-"""What is sent without a body: the first two by RFC 9110, sections 15.3.5 and 15.4.5; of the others
-there is nothing to say."""
+"""Statuses that are sent without a body.
+
+204 and 304 have none (RFC 9110, sections 15.3.5 and 15.4.5); with 412 and 416 there is nothing to
+say.
+"""
 
 RETRY_AFTER: Final = (1, 10)
-"""Seconds between which clients are to come back that were not let in, each at a time of its own so
-that they do not all come at once (RFC 9110, section 10.2.3)."""
+"""Seconds between which clients are to come back that were rejected (RFC 9110, section 10.2.3).
+
+Each of them has a time of its own, so that they do not all come at once. A judgement, as is the
+``RETRY`` of streamkit/stream/batches.py: the times are the same.
+"""
 
 KEPT_WITHOUT_BODY: Final = frozenset({"expires", "content-location", "last-modified"})
-"""What a cache may want to know even of a body that is not sent (RFC 9110, section 15.4.5)."""
+"""Headers that a cache may want to know even of a body that is not sent.
+
+RFC 9110, section 15.4.5, has a 304 repeat the first two, and allows the third.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,7 @@ class Negotiator:
 
 
 def without_body(headers: ResponseHeaders) -> None:
-    """Leave out what describes a body."""
+    """Leave out of ``headers`` what describes a body."""
     for name in [*headers.keys()]:
         if is_entity_header(name) and name.lower() not in KEPT_WITHOUT_BODY:
             del headers[name]
@@ -67,13 +76,13 @@ def without_body(headers: ResponseHeaders) -> None:
 
 
 def describe_no_body(status: int, headers: ResponseHeaders) -> None:
-    """Where a ``status`` has no body, of which ``headers`` may still tell: say that it is empty."""
+    """Say in ``headers`` that the body is empty, if a ``status`` is one that may have a body."""
     if status in (412, 416):
         _describe_nothing(headers)
 
 
 def describe_rejection(headers: ResponseHeaders) -> None:
-    """Tell of nothing but when to come back."""
+    """Leave in ``headers`` nothing of the stream, and say when to come back."""
     without_body(headers)
     for name in ("Accept-Ranges", "ETag", "Last-Modified"):
         del headers[name]
@@ -82,6 +91,6 @@ def describe_rejection(headers: ResponseHeaders) -> None:
 
 
 def _describe_nothing(headers: ResponseHeaders) -> None:
-    # Checkers of PEP 3333 ask for a type even so.
+    # Checkers of PEP 3333, such as WebTest's, ask for a type even so.
     headers["Content-Type"] = "text/plain; charset=utf-8"
     headers["Content-Length"] = "0"

@@ -18,19 +18,29 @@ __all__ = ["Parts"]
 
 
 class Parts(Negotiator):
-    """Answers preconditions and, if it is of a resource, ranges (RFC 9110, sections 13 and 14).
+    """Answers preconditions and, of a resource, ranges as well (RFC 9110, sections 13 and 14).
 
-    It goes by the headers of the response: an ``ETag`` that was set after it was made counts.
+    It goes by the headers of the response as they are when it is asked: an ``ETag`` counts that
+    the application has set after the call.
     """
 
     def __init__(self, resource: Resource | None, read: Callable[[Any], Any]) -> None:
-        """``read`` makes of a source one as the framework reads it."""
+        """``resource`` is None for bytes that can only be read once, from their beginning.
+
+        ``read`` makes of a source one as the framework reads it.
+        """
         self._resource = resource
         self._read = read
 
     def negotiate(
         self, plan: Plan, method: str, request: Headers, status: int, headers: ResponseHeaders
     ) -> Answer:
+        """The answer: the whole, a part (206), or only a head (304, 412, 416).
+
+        Of ``headers``, a part changes ``Content-Length``, ``Content-Range`` and, if it is of more
+        than one range, ``Content-Type``. Where there is only a head, those that describe a body
+        are left out, and for 416 ``Content-Range`` says how many bytes there are.
+        """
         is_conditional = status == 200 and method in ("GET", "HEAD")
         if is_conditional and (failed := preconditions.evaluate(request, headers)) != 200:
             without_body(headers)
@@ -38,10 +48,10 @@ class Parts(Negotiator):
         resource, wanted = self._resource, None
         if resource is None:
             return Answer(status, plan)
-        # Only GET has ranges.
+        # RFC 9110, section 14.2: with any other method the header is to be ignored.
         has_range = is_conditional and method == "GET" and "Range" in request
         if has_range and preconditions.if_range(request, headers):
-            # On more than one line it is malformed.
+            # A Range header on more than one line is malformed, and joined it is read as such.
             wanted = ranges.requested(",".join(request.getlist("Range")), resource.size)
         if wanted is None:
             return Answer(status, plan, _whole_file(resource))

@@ -11,15 +11,19 @@ from streamkit.http.headers import ResponseHeaders
 
 __all__ = ["evaluate", "if_range"]
 
-MAX_LENGTH: Final = 4096
-"""A longer list of entity tags matches nothing: older Werkzeugs read it in quadratic time."""
+MAX_ETAGS_LENGTH: Final = 4096
+"""Characters of a list of entity tags. A longer one matches nothing, and so costs a body to send.
+
+Older Werkzeugs read such a list in quadratic time. A judgement: half of the 8 KiB that gunicorn and
+Apache take for a header by default, and room for a hundred entity tags.
+"""
 
 
 def evaluate(request: Headers, response: ResponseHeaders) -> Literal[200, 304, 412]:
     """The status that the preconditions of a GET or HEAD request lead to.
 
-    ``response`` are the headers of the 200; its ``ETag`` and ``Last-Modified`` are what the
-    request is compared with. The order is that of section 13.2.2.
+    ``request`` and ``response`` are headers, the latter those of the 200: its ``ETag`` and
+    ``Last-Modified`` are what the request is compared with. The order is that of section 13.2.2.
     """
     if "If-Match" in request:
         if not _matches(request.getlist("If-Match"), response, strong=True):
@@ -65,17 +69,20 @@ def _date(value: str | None) -> datetime | None:
     try:
         return parse_date(value)
     except OverflowError:
-        # Of numbers that are too large.
+        # A date may have numbers in it that are too large.
         return None
 
 
 def _matches(lines: Sequence[str], response: ResponseHeaders, *, strong: bool) -> bool:
-    """Whether the entity tag of the response is in a header, on whichever of its ``lines``."""
+    """Whether the entity tag of the response is in a header, on whichever of its ``lines``.
+
+    ``strong`` is how the two are compared (section 8.8.3.2).
+    """
     value = ",".join(lines)
     if value.strip() == "*":
         return True
     etag, is_weak = unquote_etag(response.get("ETag"))
-    if etag is None or len(value) > MAX_LENGTH:
+    if etag is None or len(value) > MAX_ETAGS_LENGTH:
         return False
     etags = parse_etags(value)
     return etags.is_strong(etag) and not is_weak if strong else etags.contains_weak(etag)

@@ -6,9 +6,15 @@ from typing import Final
 __all__ = ["requested"]
 
 MAX_RANGES: Final = 16
-"""A client that asks for more at once gets the whole: it may be about to attack."""
+"""A client that asks for more ranges at once gets the whole: it may be about to attack.
 
-# ASCII digits and nothing else. More of them than any size has, and few enough to be read at once.
+RFC 9110, sections 14.2 and 17.15, lets a server ignore many small ranges, and names no number. A
+judgement: a viewer that reads a few pages of a document asks for fewer, and merging so many, each
+with all before it, takes no time.
+"""
+
+# A position has ASCII digits and nothing else: more of them than any size has, and few enough for
+# int(), which takes 4300.
 _RANGE: Final = re.compile(r"([0-9]{1,99})-([0-9]{0,99})|-([0-9]{1,99})")
 
 
@@ -22,14 +28,14 @@ def requested(value: str, size: int) -> list[range] | None:
     RFC 9110, sections 14.1.2 and 14.2. werkzeug's parser refuses ranges that are not in order.
     """
     unit, _, listed = value.partition("=")
-    asked = [item for item in map(_stripped, listed.split(",")) if item]
+    range_specs = [item for item in map(_stripped, listed.split(",")) if item]
     if unit.lower() != "bytes" or listed != _stripped(listed) or not size:
         return None
-    if not 0 < len(asked) <= MAX_RANGES:
+    if not 0 < len(range_specs) <= MAX_RANGES:
         return None
     ranges: list[range] = []
-    for item in asked:
-        match = _RANGE.fullmatch(item)
+    for range_spec in range_specs:
+        match = _RANGE.fullmatch(range_spec)
         if match is None:
             return None
         first, last, suffix = match.groups()
@@ -45,12 +51,12 @@ def requested(value: str, size: int) -> list[range] | None:
 
 
 def _stripped(item: str) -> str:
-    """Without the white space that may stand around a comma."""
+    """``item`` without the white space that may stand around a comma."""
     return item.strip(" \t")
 
 
 def _merge(ranges: list[range], added: range) -> None:
-    """Add a range, in the place of the first one that it touches."""
+    """Add a range to ``ranges``, in the place of the first one that it touches."""
     touched = [r for r in ranges if r.start <= added.stop and added.start <= r.stop]
     place = ranges.index(touched[0]) if touched else len(ranges)
     for r in touched:

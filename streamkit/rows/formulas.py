@@ -14,14 +14,18 @@ from streamkit.rows.values import repaired
 
 __all__ = ["escape_formulas"]
 
-HARMLESS: Final = frozenset(
+HARMLESS_TYPES: Final = frozenset(
     {NoneType, bool, int, float, Decimal, datetime, date, time, UUID, list, tuple, dict}
 )
-"""Numbers, and what is never written as text that begins like a formula."""
+"""Types whose values are numbers to a spreadsheet, or never begin like a formula as text."""
 
-FORMULA: Final = re.compile(
+FORMULA_START: Final = re.compile(
     r"\s*(?:[=+@＝＋＠－]|-(?![0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\s*\Z)|(?<=[\t\r\n]))"  # noqa: RUF001
 )
+"""How a text begins that a spreadsheet would run: see ``escape_formulas``.
+
+OWASP's page "CSV Injection" names ``=``, ``+``, ``-``, ``@``, tab and CR.
+"""
 
 
 def escape_formulas(row: Any) -> Any:
@@ -52,10 +56,10 @@ def escape_formulas(row: Any) -> Any:
 
 
 def _guarded(value: Any) -> Any:
-    if type(value) in HARMLESS:
+    if type(value) in HARMLESS_TYPES:
         return value
     text = str.__str__(value) if isinstance(value, str) else repaired(value)
-    return f"'{text}" if isinstance(text, str) and FORMULA.match(text) else value
+    return f"'{text}" if isinstance(text, str) and FORMULA_START.match(text) else value
 
 
 class _Row(tuple[Any, ...]):

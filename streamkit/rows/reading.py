@@ -12,6 +12,7 @@ import msgspec
 __all__ = ["Columns", "read"]
 
 Names = tuple[Any, ...]
+"""The names of columns, which need not be text, nor differ from each other."""
 
 
 def read(row: Any) -> tuple[Names | None, Sequence[Any]]:
@@ -73,7 +74,7 @@ def _attributes(kind: Any) -> dict[str, str] | None:
     if dataclasses.is_dataclass(kind):
         return {field.name: field.name for field in dataclasses.fields(kind)}
     if hasattr(kind, "__attrs_attrs__"):
-        # msgspec leaves the private ones out of JSON.
+        # Private attributes are left out, as msgspec leaves them out of an attrs object's JSON.
         names = [field.name for field in kind.__attrs_attrs__]
         return {name: name for name in names if not name.startswith("_")}
     return None
@@ -93,6 +94,7 @@ def _naming(kind: Any) -> Callable[[Any], Names | None] | None:
     return _nameless if issubclass(kind, Sequence) else None
 
 
+# What tells the names of a plain sequence's values: there are none.
 def _nameless(row: object) -> None:
     return None
 
@@ -104,7 +106,7 @@ def _record_type(names: Names) -> Callable[..., object] | None:
     try:
         return msgspec.defstruct("Row", fields, rename=dict(zip(fields, names, strict=True)))
     except (TypeError, ValueError):
-        # A name that is no str or is there twice, a quote, a control character.
+        # msgspec takes no name that is not a str, is there twice, or would have to be escaped.
         return None
 
 
@@ -114,7 +116,7 @@ class Columns:
     ``names`` are those that the source knows; None if it knows none, until they are set. A source
     that knows them yields sequences in their order, whatever names these carry themselves.
 
-    Rows of one type are read without a step of Python's for each value.
+    Rows of one type are read by functions written in C, without a step of Python's for each value.
     """
 
     def __init__(self, names: Sequence[str] | None = None) -> None:
@@ -216,7 +218,7 @@ class Columns:
         return [*map(record.get, columns)]
 
     def _read(self, row: Any, number: int) -> tuple[Names | None, Sequence[Any]]:
-        """``read``, but a sequence in the order of the columns has their names."""
+        """What ``read`` returns, but a sequence in the order of the columns has their names."""
         names, values = read(row)
         if values is row and (names is None or self._from_source):
             names = self.names

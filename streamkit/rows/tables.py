@@ -13,14 +13,18 @@ from streamkit.source import Inline, inline
 __all__ = ["Table", "read_table"]
 
 ROWS_AT_ONCE: Final = 1000
-"""Rows that are fetched, or made of columns, at a time."""
+"""Rows that are fetched, or made of columns, at a time.
+
+As many as SQLAlchemy fetches at the most of a result that it streams (``max_row_buffer``).
+"""
 
 
 class Table(Protocol):
     """A frame, a relation or an Arrow table, which need not be iterable."""
 
     @property
-    def columns(self) -> Any: ...
+    def columns(self) -> Any:
+        """The names of its columns, or what stands for the columns themselves."""
 
 
 def read_table(source: Any) -> tuple[Any, Sequence[Any] | None]:
@@ -39,7 +43,7 @@ def read_table(source: Any) -> tuple[Any, Sequence[Any] | None]:
         return _Rows(source, source.iter_rows), source.columns
     if hasattr(source, "itertuples"):
         rows = _Rows(source, partial(source.itertuples, index=False, name=None))
-        # Those of pandas are of any type.
+        # The names of pandas' columns are of any type, numbers for one.
         return rows, [*map(str, source.columns)]
     if hasattr(source, "read_next_batch"):
         return _Rows(source, partial(_arrow_rows, source)), source.schema.names
@@ -57,7 +61,8 @@ def _names_of_result(result: Any) -> Sequence[Any] | None:
 
 def _fetched(result: Any) -> Any:
     if hasattr(result, "__aiter__") and hasattr(result, "partitions"):
-        # SQLAlchemy's own iteration changes greenlets for each row.
+        # SQLAlchemy's async results change greenlets for each row that is iterated, and for each
+        # partition only once.
         return _AsyncRows(result, partial(result.partitions, ROWS_AT_ONCE))
     if hasattr(result, "__iter__") or hasattr(result, "__aiter__"):
         return result
@@ -73,6 +78,8 @@ def _arrow_rows(batches: Any) -> Iterator[tuple[Any, ...]]:
 
 
 class _Closing:
+    """Something that is read once, and closes the source that it comes from."""
+
     def __init__(self, source: Any, read: Callable[[], Any]) -> None:
         self._source = source
         self._read = read
@@ -83,7 +90,7 @@ class _Closing:
 
 
 class _Rows(_Closing):
-    """What ``read`` returns of a source that is not iterable by row itself."""
+    """The rows that ``read`` returns of a source which is not iterable by row itself."""
 
     def __iter__(self) -> Iterator[Any]:
         rows: Iterator[Any] = self._read()
@@ -91,7 +98,7 @@ class _Rows(_Closing):
 
 
 class _AsyncRows(_Closing):
-    """The rows in the batches that ``read`` returns."""
+    """The rows in the async batches that ``read`` returns."""
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         async for batch in self._read():

@@ -18,15 +18,17 @@ __all__ = ["encoder", "plain", "repaired", "repaired_text"]
 
 @singledispatch
 def plain(value: Any) -> Any:
-    """``value`` as a type that msgspec encodes.
+    """``value`` as a value of a type that msgspec encodes.
 
-    Raises TypeError if there is none.
+    A function for values of another type is registered as with any ``functools.singledispatch``:
+    ``plain.register(Money, str)``. Raises TypeError if there is none.
     """
     if type(value).__qualname__ == "NAType":
-        # What pandas has for a value that is missing.
+        # Pandas has one object of this type, which stands for a value that is missing.
         return None
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
-        # A numpy scalar or array. Of a time in nanoseconds, tolist() would make a bare int.
+        # Scalars and arrays of numpy come here. Their tolist() makes a bare int of a time in
+        # nanoseconds, for which datetime has no place.
         if value.dtype.str.endswith("[ns]"):
             value = value.astype(value.dtype.str.replace("[ns]", "[us]"))
         return value.tolist()
@@ -51,12 +53,14 @@ plain.register(UUID, UUID.__str__)
 
 @plain.register
 def _(value: date | time) -> str | None:
-    # Another such value of pandas, NaT, passes for a datetime, but does not equal itself.
+    # NaT, which stands for a time that is missing in pandas, passes for a datetime, but does not
+    # equal itself.
     return value.isoformat() if value == value else None
 
 
 @plain.register
 def _(value: timedelta) -> timedelta:
+    # A subclass, such as the Timedelta of pandas, comes here: msgspec takes the base class alone.
     return timedelta(value.days, value.seconds, value.microseconds)
 
 
@@ -66,6 +70,7 @@ def _(value: msgspec.UnsetType) -> None:
 
 
 encoder: Final = msgspec.json.Encoder(enc_hook=plain)
+"""What makes JSON of values. Raises UnicodeEncodeError for a lone surrogate in a text."""
 
 
 def repaired(value: Any) -> Any:

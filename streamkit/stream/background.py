@@ -12,7 +12,8 @@ class _Background:
     """A loop on a daemon thread, both made at the first call."""
 
     def __init__(self) -> None:
-        # Reentrant, as the garbage collector may run a finalizer of the application's anywhere.
+        # The lock is reentrant, as the garbage collector may run a finalizer of the application's
+        # while this thread holds it, and that may ask for the loop as well.
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -29,7 +30,7 @@ def _started() -> asyncio.AbstractEventLoop:
     try:
         threading.Thread(target=_run, args=(loop,), name="streamkit-loop", daemon=True).start()
     except BaseException:
-        # Its descriptors are not left to the garbage collector.
+        # The loop has descriptors, which are not left to the garbage collector.
         loop.close()
         raise
     return loop
@@ -37,7 +38,8 @@ def _started() -> asyncio.AbstractEventLoop:
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     while True:
-        # A SystemExit in one source is told to its consumer, and does not end the others.
+        # A SystemExit in one source stops the loop, which goes on at once: the consumer of that
+        # source is told of it, and the other sources are not to end with it.
         with suppress(BaseException):
             loop.run_forever()
 

@@ -14,26 +14,39 @@ from streamkit.stream.record import Record
 __all__ = ["CHUNK_BYTES", "Agenda", "Batches", "joined"]
 
 CHUNK_BYTES: Final = 64 * 1024
-"""Up to this size small pieces are joined into one chunk; a larger piece goes out as it is."""
+"""Up to this size small pieces are joined into one chunk; a larger piece goes out as it is.
+
+A judgement: 64 KiB are what asyncio's transports and uvicorn hold before they let whoever sends
+wait. Smaller chunks would cost more calls for the same bytes, larger ones more memory a stream.
+"""
 
 CHUNK_PIECES: Final = 128
-"""So many pieces are joined at the most: a batch of small elements is one chunk, while joining many
-more costs a page fault for each that was allocated by itself.
+"""So many pieces are joined at the most.
+
+As many as the rows that the buffer of an export holds, so that a batch of small elements is one
+chunk: to join many more costs a page fault for each piece, which was allocated by itself.
 """
 
 FIRST_HEARTBEAT: Final = 0.1
 """Seconds that a live stream waits for a first element before a heartbeat carries its head.
 
-Many servers hold the head back until there is a chunk to send with it.
+Many servers hold the head back until there is a chunk to send with it. A judgement: a client takes
+a tenth of a second for at once, and a source that has something to begin with is heard by then.
 """
 
 AGE_SPREAD: Final = 0.1
-"""The part of a maximum age by which two streams may differ that began together."""
+"""The part of a maximum age by which a stream may be older or younger when it is retired.
+
+A judgement: clients that all came at once come back over twelve minutes, and to whoever plans with
+an hour it still is one.
+"""
 
 RETRY: Final = (1_000, 10_000)
 """Milliseconds between which the clients come back whose streams are retired.
 
-Each at a time of its own, so that they do not all come at once.
+Each of them has a time of its own, so that they do not all come at once. A judgement, about the
+"few seconds" that WHATWG HTML, 9.2.2, has browsers begin with: one second at the least for the next
+process to listen, and ten at the most for somebody who looks at the page.
 """
 
 
@@ -73,23 +86,26 @@ class Agenda:
 
     @property
     def is_retired(self) -> bool:
-        """Whether its consumer is to come for the end, and not only at the next chance."""
+        """Whether ``retire`` was called: its consumer is to come for the end at once."""
         return self._retires_at == -inf
 
     def retires(self) -> bool:
-        """Whether this is the last batch."""
+        """Whether the stream is old enough now, so that this batch is its last."""
         return self._retires_at < inf and self._clock() >= self._retires_at
 
-    def beats(self, speaks: bool) -> bool:
-        """Whether it is time for a heartbeat; a stream that ``speaks`` needs no early first one."""
+    def is_heartbeat_due(self, has_elements: bool) -> bool:
+        """Whether a heartbeat is to be sent now: then the next is due one interval later.
+
+        A stream that ``has_elements`` to send needs no early first one.
+        """
         if self._heartbeat is None or self._heartbeat_at == inf:
             return False
         now = self._clock()
-        beats = now >= self._heartbeat_at
-        if beats or (speaks and self._is_silent):
+        is_due = now >= self._heartbeat_at
+        if is_due or (has_elements and self._is_silent):
             self._heartbeat_at = now + self._heartbeat
             self._is_silent = False
-        return beats
+        return is_due
 
     def timeout(self, until: float = inf) -> float | None:
         """Seconds that a consumer may wait for an element, and not beyond the time ``until``.
@@ -125,23 +141,24 @@ class Batches:
     def _encode(self) -> Generator[bytes | None, None, None]:
         buffer, encoder, record = self._buffer, self._encoder, self._record
         self._begin = encoder.begin()
-        told = 0
+        dropped_told = 0
         while True:
-            # Looked at before the drain: what is offered or dropped meanwhile belongs to the next.
+            # The counts are read before the drain, since whatever is offered or dropped during it
+            # belongs to the next batch.
             ended = buffer.ended
             dropped = buffer.dropped
-            gap, told = dropped - told, dropped
+            newly_dropped, dropped_told = dropped - dropped_told, dropped
             batch = buffer.drain()
             record.add(buffer.offered, buffer.dropped)
-            if ended and not batch and not gap:
+            if ended and not batch and not newly_dropped:
                 break
             retires = self._agenda.retires()
-            beats = self._agenda.beats(bool(batch)) and not retires
-            if not batch and not gap and not beats and not retires:
+            has_heartbeat = self._agenda.is_heartbeat_due(bool(batch)) and not retires
+            if not batch and not newly_dropped and not has_heartbeat and not retires:
                 yield None
                 continue
             try:
-                yield from joined(self._pieces(gap, batch, beats, retires))
+                yield from joined(self._pieces(newly_dropped, batch, has_heartbeat, retires))
             finally:
                 if encoder.refused:
                     record.refuse(encoder.refused)
@@ -153,14 +170,17 @@ class Batches:
             raise buffer.error
         yield from joined(iter((self._begin + encoder.end(),)))
 
-    def _pieces(self, gap: int, batch: list[Any], beats: bool, retires: bool) -> Iterator[bytes]:
-        if gap:
-            yield self._encoder.comment(f"dropped {gap}")
+    def _pieces(
+        self, newly_dropped: int, batch: list[Any], has_heartbeat: bool, retires: bool
+    ) -> Iterator[bytes]:
+        if newly_dropped:
+            yield self._encoder.comment(f"dropped {newly_dropped}")
         for piece in self._encoder.encode(batch) if batch else ():
-            # What begins the body waits for a first element: one that fails can still be a 500.
+            # What begins the body waits for the first element, which may fail: nothing was sent by
+            # then, and the response can still be a 500.
             begin, self._begin = self._begin, b""
             yield begin + piece
-        if beats:
+        if has_heartbeat:
             yield self._encoder.comment("heartbeat")
         if retires:
             yield self._encoder.retry(randint(*RETRY))

@@ -16,7 +16,10 @@ MAX_AWAY: Final = 0.1
 """Seconds that a consumer may be away with a chunk before a full sliding buffer drops.
 
 So a burst reaches a client that keeps up whole, however late the scheduler lets the consumer run,
-and a client that does not holds the source up once a drain, and never once an element.
+and a client that does not holds the source up once a drain, and never once an element. A judgement:
+a consumer that waits for the interpreter has had twenty turns of others before it
+(``sys.getswitchinterval()`` is 5 ms), and an event that comes a tenth of a second later still is
+the present to whoever looks at it.
 """
 
 _SIZED: Final = (str, bytes, bytearray, memoryview)
@@ -33,7 +36,7 @@ class Buffer:
     The producer calls ``offer`` and ``end``, the consumer ``drain``, either of them or a third
     thread ``abandon``. There is no lock: every counter is written by one side only, and the methods
     of a deque are atomic. ``readable`` is notified when there is something to drain or nothing
-    more to come, ``writable`` when a refused ``offer`` may be tried again.
+    more to come, ``writable`` when an ``offer`` that found no room may be made again.
     """
 
     __slots__ = (
@@ -50,9 +53,9 @@ class Buffer:
         "_dropping_since",
         "_elements",
         "_ended",
-        "_octets",
-        "_refused_since",
+        "_full_since",
         "_slides",
+        "_takes_octets",
         "_unsized",
         "dropped",
         "error",
@@ -70,25 +73,25 @@ class Buffer:
         self.readable = readable
         self.writable = writable
         self._capacity = kind.capacity
-        self._octets = kind.name == "download"
+        self._takes_octets = kind.octets
         self._slides = kind.strategy == "sliding"
         self._clock = clock
         self._elements: deque[Any] = deque()
         self._append = self._elements.append
-        # Written by the producer. A drain is named by its number in the consumer's count.
+        # The producer writes these. A drain is named by its number in the consumer's count.
         self.dropped = 0
         self.error: BaseException | None = None
         self._ended = False
         self._bytes_in = 0
         self._unsized: type[Any] | None = None
-        self._refused_since = -1
+        self._full_since = -1
         self._dropping_since = -1
-        # Written by the consumer.
+        # The consumer writes these.
         self._drains = 0
         self._drained = 0
         self._away_since: float | None = None
         self._bytes_out = 0
-        # Written by whoever abandons.
+        # Whoever abandons the buffer writes these.
         self._abandoned = False
         self._discarded = 0
 
@@ -113,7 +116,10 @@ class Buffer:
         return True
 
     def seconds_until_drop(self) -> float | None:
-        """Seconds to wait for a drain before a refused element is offered again; None: forever."""
+        """Seconds to wait for a drain before an element is offered again that found no room.
+
+        None: for as long as it takes.
+        """
         if not self._slides:
             return None
         away_since = self._away_since
@@ -122,11 +128,11 @@ class Buffer:
         return max(0.0, away_since + MAX_AWAY - self._clock())
 
     def writable_now(self) -> bool:
-        """Whether a refused element may be offered again: there was a drain, or nobody cares."""
-        return self._refused_since != self._drains or self._abandoned
+        """Whether to offer again what found no room: there was a drain, or nobody wants it."""
+        return self._full_since != self._drains or self._abandoned
 
     def end(self, error: BaseException | None = None) -> None:
-        """No more elements: the source is over, or failed with ``error``.
+        """No more elements will come: the source has ended, or failed with ``error``.
 
         Raises RuntimeError the second time.
         """
@@ -139,8 +145,8 @@ class Buffer:
 
     def _weigh(self, element: Any) -> tuple[Any, int]:
         """The element as it is kept, and its bytes: 0 for what is neither bytes nor text."""
-        # Sources reuse a bytearray, an array or a map for their next piece.
-        if self._octets and not isinstance(element, bytes):
+        # A source may reuse a bytearray, an array or a map for its next piece.
+        if self._takes_octets and not isinstance(element, bytes):
             with suppress(TypeError):
                 element = memoryview(element).tobytes()
         if not isinstance(element, _SIZED):
@@ -159,16 +165,16 @@ class Buffer:
         if self._ended:
             raise RuntimeError("an element was offered after the end of the source")
         drains = self._drains
-        # Asked each time round, as another thread may abandon the buffer meanwhile.
+        # Another thread may abandon the buffer at any moment, so that each round asks once more.
         while not self._abandoned:
             if len(self._elements) < self._capacity and self._fits(size):
                 return True
             if self._dropping_since != drains:
                 if not self._slides or self.seconds_until_drop():
-                    self._refused_since = drains
+                    self._full_since = drains
                     return False
                 self._dropping_since = drains
-            # A drain may come in between and take everything.
+            # A drain may come in between and take everything, and then there is nothing to drop.
             with suppress(IndexError):
                 self._bytes_in -= _size(self._elements.popleft())
                 self.dropped += 1
@@ -182,11 +188,12 @@ class Buffer:
 
     @property
     def ended(self) -> bool:
-        """Whether the source is over. Look *before* a drain: an empty one is then the last."""
+        """Whether the source has ended. Look *before* a drain: an empty one is then the last."""
         return self._ended
 
     @property
     def abandoned(self) -> bool:
+        """Whether the consumer has left, and nobody takes what is offered."""
         return self._abandoned
 
     def drain(self) -> list[Any]:
@@ -224,7 +231,8 @@ class Buffer:
 
     def _take(self) -> list[Any]:
         taken: list[Any] = []
-        # A producer that drops may come first; what was taken by then stays.
+        # A producer that drops at the same time may have emptied the buffer before all of these
+        # calls were made. What they took by then stays.
         with suppress(IndexError):
             taken.extend(starmap(self._elements.popleft, repeat((), len(self._elements))))
         return taken

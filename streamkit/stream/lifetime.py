@@ -55,9 +55,10 @@ THE_SOURCE_CLOSES: Final[Table] = {
     _CLOSING: (_SETTLED, Duty.SETTLE),
 }
 
-# One for all streams: it is held for a look at a table, a few times a stream. It is held across a
-# fork, so that no child begins life with it taken, and reentrant, since the garbage collector may
-# run a finalizer of the application's at any moment.
+# There is one lock for all streams, since it is held for no more than a look at a table, and a few
+# times a stream. A fork waits for it and holds it, so that no child begins with a lock that a
+# thread of its parent has. It is reentrant, since the garbage collector may run a finalizer of the
+# application's, which closes another stream, while this thread holds it.
 _lock = threading.RLock()
 
 if hasattr(os, "register_at_fork"):
@@ -80,14 +81,15 @@ class Lifetime:
     def __init__(self) -> None:
         self._state = _OPEN
         self.outcome: Outcome = "disconnected"
-        """How it ended: as the first said who made the consumer leave."""
+        """How the stream ended, by the word of the first who made the consumer leave."""
         self.raised: BaseException | None = None
         """What the consumer was told of, if the stream failed."""
         self.source_error: BaseException | None = None
+        """What the source failed with, or its close, whether or not a consumer was told of it."""
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing was asked for yet."""
+        """Whether the consumer has yet to ask for its first chunk, and has not left either."""
         return self._state is _OPEN
 
     @property
@@ -97,6 +99,7 @@ class Lifetime:
 
     @property
     def is_settled(self) -> bool:
+        """Whether both sides have left."""
         return self._state is _SETTLED
 
     @property
@@ -105,16 +108,23 @@ class Lifetime:
         return self.has_left and self.outcome in ("completed", "retired")
 
     def take(self) -> Duty | None:
+        """The consumer asks for a chunk. START the first time, unless it has left by then."""
         with _lock:
             return self._go(THE_CONSUMER_TAKES)
 
     def fail_to_start(self) -> Duty | None:
-        """There was no thread or loop to be had for the pump."""
+        """There was no thread or loop to be had for the pump, which has read nothing.
+
+        DISCARD if the consumer has left already; otherwise its ``leave`` will say so.
+        """
         with _lock:
             return self._go(THE_PUMP_DOES_NOT_START)
 
     def leave(self, outcome: Outcome, raised: BaseException | None = None) -> Duty | None:
-        """None if the consumer had left before: then it stays with the outcome of that time."""
+        """The consumer leaves, or is made to; ``raised`` is what it was told.
+
+        None if it had left before: then it stays with the outcome of that time.
+        """
         with _lock:
             if self._state not in THE_CONSUMER_LEAVES:
                 return None

@@ -15,7 +15,8 @@ __all__ = ["look_for_lost", "lose"]
 class _Lost:
     """A queue, and a daemon thread that closes what it finds there.
 
-    Both are made with the first stream, when gevent has replaced what it does if it is used.
+    Both are made with the first stream and not at import: gevent, if it is used, may be imported
+    later, and has replaced threads and queues by its own when a stream is made.
     """
 
     def __init__(self) -> None:
@@ -37,7 +38,7 @@ class _Lost:
         try:
             reader.start()
         except RuntimeError:
-            # There is no thread to be had now. What is lost waits until a later stream finds one.
+            # There is no thread to be had now. Lost streams wait until a later one gets a thread.
             self._starts = Once()
 
     @staticmethod
@@ -91,7 +92,7 @@ def look_for_lost() -> None:
 def lose(close: Callable[[], object]) -> None:
     """Have ``close`` called by a thread of its own. For finalizers.
 
-    They run in the middle of any other code, which may hold a lock that is wanted to close a
-    stream, such as a metric's. To put something on a ``SimpleQueue`` takes none of ours.
+    They run in the middle of any other code, which may hold a lock that is needed to close a
+    stream, such as a metric's. ``SimpleQueue.put`` is made for finalizers: it may interrupt itself.
     """
     _lost.waiting.put(close)

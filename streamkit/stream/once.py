@@ -1,15 +1,17 @@
 """Who comes first, and who last, of callers on any threads."""
 
+from collections.abc import Sequence
+
 __all__ = ["LastOf", "Once"]
 
 
-class Once:
-    """``once()`` is true for its first caller, and false for all others."""
+class _Answers:
+    """Gives each caller another answer, the last of ``answers`` first, and false after them."""
 
     __slots__ = ("_answers",)
 
-    def __init__(self) -> None:
-        self._answers = [True]
+    def __init__(self, answers: Sequence[bool]) -> None:
+        self._answers = [*answers]
 
     def __call__(self) -> bool:
         # To pop from a list is atomic, and no fork inherits it half done, as it might a lock.
@@ -19,10 +21,19 @@ class Once:
             return False
 
 
-class LastOf(Once):
-    """It is true for the last of so many ``callers``, each of whom calls it once."""
+class Once(_Answers):
+    """``once()`` is true for its first caller, and false for all others."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__([True])
+
+
+class LastOf(_Answers):
+    """``is_last()`` is true for the last of so many ``callers``, each of whom calls it once."""
 
     __slots__ = ()
 
     def __init__(self, callers: int) -> None:
-        self._answers = [True, *[False] * (callers - 1)]
+        super().__init__([True, *[False] * (callers - 1)])

@@ -19,17 +19,30 @@ from streamkit.stream.wake import NOBODY, LoopWake, ThreadWake, Wake, call_on
 __all__ = ["TASK_TURN", "InlinePump", "Pump", "TaskPump", "ThreadPump"]
 
 INLINE_TURN: Final = 0.01
-"""Seconds that an inline source is read on for one batch."""
+"""Seconds that an inline source is read on for one batch.
+
+A judgement: rows that come one by one make large chunks, and each of them is at most so much later.
+"""
 
 TASK_TURN: Final = 0.001
-"""Seconds after which a task that has no need to wait lets the rest of its loop run."""
+"""Seconds after which a task that has no need to wait lets the rest of its loop run.
+
+A judgement: hundreds of elements fit in, so that the change of tasks costs each of them little, and
+what else the loop has to do is late by a millisecond for each such source.
+"""
 
 TASK_PAUSE: Final = 0.0005
-"""Seconds that a source which never waits stands back after its turn."""
+"""Seconds that a source which never waits stands back after its turn.
+
+A judgement: several times what a thread takes to wake up, so that another gets the interpreter, and
+half of ``TASK_TURN``, so that the source has the rest. What it is for, and what was seen without
+it, is in docs/reliability.md (a source that never makes its stream wait).
+"""
 
 _turn: Final = Turn(TASK_TURN, TASK_PAUSE)
 
-_OVER: Final = object()
+_SOURCE_CLOSED: Final = object()
+"""Stands for the end of an inline pump's reading: the source was read, and is closed."""
 
 
 class Pump(ABC):
@@ -40,7 +53,7 @@ class Pump(ABC):
     """
 
     loop: asyncio.AbstractEventLoop | None = None
-    """Where an async source is read."""
+    """The loop that an async source is read on; None for a sync one."""
 
     def __init__(self, source: Source, context: Context, buffer: Buffer) -> None:
         self.source = source
@@ -62,10 +75,10 @@ class Pump(ABC):
         """The buffer was abandoned: see to it that the source closes as soon as it can."""
 
 
-def _told_elsewhere(error: BaseException) -> BaseException:
-    """What is told to the consumer of what a source raised on another thread or in another task.
+def _as_told_to_consumer(error: BaseException) -> BaseException:
+    """What the consumer is to raise of what a source raised on another thread or in another task.
 
-    There SystemExit and KeyboardInterrupt would end the server, or its loop.
+    Where the consumer runs, SystemExit and KeyboardInterrupt would end the server, or its loop.
     """
     if not isinstance(error, SystemExit | KeyboardInterrupt):
         return error
@@ -88,7 +101,8 @@ class ThreadPump(Pump):
         ).start()
 
     def stop(self) -> None:
-        # The abandoned buffer has woken it. Inside the source's own code nothing can.
+        # The abandoned buffer has woken the thread if it waited for room. Nothing wakes a thread
+        # that is inside the source's own code.
         pass
 
     def _run(self, closed: Closed) -> None:
@@ -97,7 +111,7 @@ class ThreadPump(Pump):
         try:
             self._context.run(self._read)
         except BaseException as error:
-            closed(_told_elsewhere(error))
+            closed(_as_told_to_consumer(error))
         else:
             closed(None)
 
@@ -118,7 +132,8 @@ class ThreadPump(Pump):
                 if buffer.abandoned:
                     return
                 self._writable.wait(buffer.writable_now, buffer.seconds_until_drop())
-            # A greenlet runs until it waits, and what drops waits for nothing.
+            # A greenlet runs until it waits, and a source whose elements are dropped never does:
+            # neither would let others run.
             if is_greenlet or buffer.dropped != dropped:
                 dropped = buffer.dropped
                 _turn.rest_if_over()
@@ -157,8 +172,8 @@ class TaskPump(Pump):
         self._task.add_done_callback(lambda task: self._end(task, closed))
 
     def _cancel(self) -> None:
-        # Only what reads is cancelled, and once: not a task that has yet to begin, which then would
-        # never close its source, nor one whose source is closing.
+        # Only a task that reads is cancelled, and once. One that has yet to begin would never close
+        # its source then, and one whose source is closing would not finish that.
         self._is_stopped = True
         if self._task is not None and self._is_reading:
             self._is_reading = False
@@ -170,7 +185,7 @@ class TaskPump(Pump):
                 self._is_reading = True
                 await self._fill()
         except SystemExit as error:
-            raise _told_elsewhere(error) from error
+            raise _as_told_to_consumer(error) from error
         finally:
             self._is_reading = False
             await self.source.aclose()
@@ -186,13 +201,13 @@ class TaskPump(Pump):
                 await self._writable.wait(buffer.writable_now, buffer.seconds_until_drop())
                 turn_ends = time.monotonic() + TASK_TURN
             if time.monotonic() >= turn_ends:
-                # Not 0: a loop that never sleeps takes the interpreter back before other threads
-                # have woken up to it.
+                # The pause is not 0, since a loop that never sleeps takes the interpreter back
+                # before other threads have woken up to it.
                 await asyncio.sleep(TASK_PAUSE)
                 turn_ends = time.monotonic() + TASK_TURN
 
     def _end(self, task: "asyncio.Task[None]", closed: Closed) -> None:
-        # Its traceback, if it has one, comes back to here.
+        # The traceback of what the task raised leads back to this pump, which is not to keep it.
         self._task = None
         if not task.cancelled():
             closed(task.exception())
@@ -207,9 +222,11 @@ class InlinePump(Pump):
 
     def __init__(self, source: Source, kind: Kind, context: Context) -> None:
         super().__init__(source, context, Buffer(kind, NOBODY, NOBODY))
-        # Held by whoever reads: another thread that stops the pump meanwhile leaves it to that one.
+        # Whoever reads holds the lock. Another thread that stops the pump meanwhile leaves it to
+        # that one to close the source.
         self._lock = threading.Lock()
-        # What is live does not wait for what comes next. What never waits need not hand it on.
+        # An element of a live stream does not wait for those after it, and a file's pieces are
+        # large enough to go out one by one: both are handed on at once.
         self._turn_seconds = 0.0 if kind.live or source.never_waits else INLINE_TURN
         self._closed: Closed | None = None
 
@@ -219,11 +236,11 @@ class InlinePump(Pump):
             self._closed = closed
 
     def read_on(self, ready: Callable[[], bool], timeout: float | None) -> None:
-        """Read for a turn. The arguments are those of a wait, and change nothing."""
+        """Read for a turn: what a consumer does in place of waiting. The arguments are ignored."""
         with self._lock:
             self._read_turn()
         if self.buffer.abandoned:
-            # By another thread, which found the lock taken.
+            # Another thread has abandoned the buffer meanwhile, and found the lock taken.
             self.stop()
 
     def stop(self) -> None:
@@ -237,7 +254,7 @@ class InlinePump(Pump):
         if self._closed is None:
             return
         try:
-            if self._context.run(next, self._reading, _OVER) is not _OVER:
+            if self._context.run(next, self._reading, _SOURCE_CLOSED) is not _SOURCE_CLOSED:
                 return
         except BaseException as error:
             self._end(error)
@@ -245,7 +262,8 @@ class InlinePump(Pump):
             self._end(None)
 
     def _end(self, error: BaseException | None) -> None:
-        # The callback leads to the pipeline, and that leads to this pump.
+        # The callback leads to the pipeline, and that to this pump: a circle, which only the
+        # garbage collector would find.
         closed, self._closed = self._closed, None
         if closed is not None:
             closed(error)

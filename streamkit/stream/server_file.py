@@ -16,14 +16,20 @@ from streamkit.stream.unread import close_unread
 __all__ = ["BLOCK_BYTES", "FileStream", "ServerFile"]
 
 BLOCK_BYTES: Final = 64 * 1024
-"""What is read at a time for a server that does not send the file by itself."""
+"""Bytes that are read at a time for a server that iterates the file.
+
+As many as a chunk has (``CHUNK_BYTES`` in streamkit/stream/batches.py, which says why).
+"""
 
 
 class FileStream:
     """The stream in whose place the file is: it is counted, and settles once."""
 
     def __init__(self, resource: FileResource, setting: Setting) -> None:
-        """Raises ValueError if the file is closed by now."""
+        """The file of ``resource`` is sent from its first byte on.
+
+        Raises ValueError if it is closed by now.
+        """
         resource.file.seek(0)
         self.resource = resource
         self._setting = setting
@@ -32,10 +38,11 @@ class FileStream:
         self._outcome: Outcome = "disconnected"
         self._failure: BaseException | None = None
         self.is_over = False
+        """Whether the server sends no more of it."""
         setting.record.open()
 
     def end(self, sent: int, outcome: Outcome, failure: BaseException | None = None) -> None:
-        """The server has sent so many bytes, and sends no more. Idempotent."""
+        """The server has ``sent`` so many bytes, and sends no more. Idempotent."""
         if self._is_first_to_end():
             self.is_over = True
             self._sent, self._outcome, self._failure = sent, outcome, failure
@@ -62,15 +69,15 @@ class ServerFile:
     """A binary file, read-only, that is counted and closed as the stream in whose place it is.
 
     It is of the size that was declared, whatever becomes of the file. How far it was read, or its
-    position was set, says on ``close`` how much was sent. Of a server that asked for no more than
-    the descriptor, it is taken that all was. Iterating reads it block by block.
+    position was set, says on ``close`` how much was sent. A server that asked for the descriptor
+    and did neither is taken to have sent all. Iterating reads the file block by block.
     """
 
     def __init__(self, stream: FileStream) -> None:
         self._stream = stream
         resource = stream.resource
         self.path = resource.path
-        """Where the file can be opened once more, if that is known."""
+        """The path where the file can be opened once more; None if none is known."""
         self._file = resource.file
         self.tell = self._file.tell
         self._size = resource.size
@@ -82,6 +89,7 @@ class ServerFile:
             lose(self._stream.leave)
 
     def fileno(self) -> int:
+        """The descriptor, for a server that has the kernel send the file (``sendfile``)."""
         self._is_shared = True
         return self._file.fileno()
 
@@ -90,19 +98,24 @@ class ServerFile:
             yield block
 
     def read(self, size: int = -1) -> bytes:
-        """Raises SizeMismatch where the file ends too early."""
-        left = max(0, self._size - self.tell())
-        wanted = left if size < 0 else min(size, left)
+        """At most ``size`` bytes, all that remain if that is negative, and ``b""`` at the end.
+
+        Raises SizeMismatch where the file ends before the size that was declared.
+        """
+        remaining = max(0, self._size - self.tell())
+        wanted = remaining if size < 0 else min(size, remaining)
         piece = self._file.read(wanted)
         if wanted and not piece:
             raise self._mismatch(self.tell())
         return piece
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Set the position, from the declared end for ``SEEK_END``; return the new one."""
         if whence == os.SEEK_END:
             return self._file.seek(self._size + offset)
         position = self._file.seek(offset, whence)
-        # gunicorn does so after it has sent the file, and then goes back to where it began.
+        # socket.sendfile, by which gunicorn sends, sets the position to the end of what it sent.
+        # gunicorn then sets that of the descriptor back to where it began.
         self._furthest = max(self._furthest, position)
         return position
 

@@ -9,7 +9,7 @@ from streamkit.stream.record import Record
 __all__ = ["Callback", "Setting"]
 
 Callback = Callable[[BaseException | None], object]
-"""Is passed what a stream failed with, or None."""
+"""What is called once a stream is over, with the exception that it failed with, or None."""
 
 
 class Setting:
@@ -21,9 +21,10 @@ class Setting:
         self.record = record
         self.context = copy_context()
         """The copy of the caller's context that all of the source runs in."""
-        # The user's serialize runs beside the source, and a context is entered once at a time.
+        # The user's serialize runs beside the source, and no context can be entered by two at a
+        # time.
         self.encoder_context = copy_context()
-        """The other copy, that ``serialize`` runs in."""
+        """The other copy of the caller's context, which ``serialize`` runs in."""
         self._callbacks: list[Callback] = []
         self._is_over = False
 
@@ -34,7 +35,7 @@ class Setting:
         """
         self._callbacks.append(callback)
         if self._is_over:
-            # Another thread may be in the context itself, calling those that came in time.
+            # Another thread may be in the context itself, and call those that came in time.
             self.context.copy().run(self._call_back, None)
 
     def close(self, failure: BaseException | None) -> None:
@@ -47,7 +48,8 @@ class Setting:
 
     def _call_back(self, failure: BaseException | None) -> None:
         with ExitStack() as stack:
-            # Each is popped once, by this thread or by one that comes with a callback too late.
+            # Each callback is popped once, by this thread or by one that comes with another one too
+            # late.
             while self._callbacks:
                 try:
                     callback = self._callbacks.pop(0)

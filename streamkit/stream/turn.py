@@ -9,13 +9,14 @@ __all__ = ["Turn"]
 class Turn(threading.local):
     """For how long a thread has it, and then rests for others: each thread for itself.
 
-    CPython takes it from a thread that had it for 5 milliseconds on end. One that gives it up
-    often, a loop that looks at its sockets say, takes it back before another has woken up, which
-    then might wait for ever; and one that never does makes a loop that sends wait for each send.
+    CPython takes it from a thread that had it for 5 milliseconds on end
+    (``sys.getswitchinterval()``). One that gives it up often, a loop that looks at its sockets say,
+    takes it back before another has woken up, which then might wait for ever; and one that never
+    does makes a loop that sends wait for each send. docs/reliability.md has what was seen of both.
     """
 
     def __init__(self, length: float, rest: float) -> None:
-        """Both in seconds."""
+        """A turn of ``length`` seconds is followed by a ``rest`` of so many seconds."""
         self._length = length
         self._rest = rest
         self._began = 0.0

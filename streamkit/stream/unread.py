@@ -14,10 +14,13 @@ from streamkit.stream.wake import call_on, running_loop
 __all__ = ["Closed", "Unread", "close_unread"]
 
 MAX_STEPS: Final = 100
-"""How often a source may let others have a turn that closes where there is no loop."""
+"""How often a source may let others have a turn (``sleep(0)``) that closes where there is no loop.
+
+A judgement: a cleanup does so a few times if at all, and one that does so for ever is given up.
+"""
 
 Closed = Callable[[BaseException | None], None]
-"""Is told that a source is closed, and what it failed with if it did."""
+"""What is called once a source is closed, with what it failed with, or None."""
 
 
 class Unread:
@@ -30,6 +33,7 @@ class Unread:
         """Whether the source is closed."""
 
     def close(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Close the source as ``close_unread`` does."""
         close_unread(self._source, self._setting.context, self._end, loop)
 
     def _end(self, error: BaseException | None) -> None:
@@ -107,11 +111,14 @@ def _close_async(
 
 
 def _without_loop(closing: Coroutine[Any, Any, None]) -> BaseException | None:
-    """What waits for nothing, such as a generator that never began, closes without a loop."""
+    """Run ``closing`` without a loop, as far as it waits for nothing; return what it failed with.
+
+    A generator that never began waits for nothing, for one.
+    """
     try:
         for _ in range(MAX_STEPS):
             if closing.send(None) is not None:
-                # It waits for a future, which only a loop could bring about.
+                # The source waits for a future, which only a loop could bring about.
                 break
     except StopIteration:
         return None
@@ -122,4 +129,4 @@ def _without_loop(closing: Coroutine[Any, Any, None]) -> BaseException | None:
 
 
 _closing: set["asyncio.Task[None]"] = set()
-"""A loop holds its tasks weakly."""
+"""The tasks that close a source: a loop itself holds its tasks weakly, and would let go of them."""

@@ -27,7 +27,7 @@ class Wake(Protocol):
 
 
 class _Nobody:
-    """For a side that never waits."""
+    """The wake of a side that never waits."""
 
     armed = False
 
@@ -36,24 +36,25 @@ class _Nobody:
 
 
 NOBODY: Final[Wake] = _Nobody()
+"""For a buffer whose two sides are one thread."""
 
 
 class ThreadWake:
-    """For a thread that waits."""
+    """The wake of a thread."""
 
     __slots__ = ("_token", "armed")
 
     def __init__(self) -> None:
         self.armed = False
-        # Held, but for a notification that was not waited for yet. A threading.Event does the same
-        # with a lock for each wait.
+        # The token is free while a notification waits to be noticed, and taken otherwise. A
+        # threading.Event does the same with a new lock for each wait.
         self._token = threading.Lock()
         self._token.acquire()
 
     def notify(self) -> None:
         if self.armed:
             self.armed = False
-            # Of two notifiers at once, one finds it released.
+            # Of two that notify at the same time, one finds the token free already.
             with suppress(RuntimeError):
                 self._token.release()
 
@@ -67,7 +68,7 @@ class ThreadWake:
 
 
 class LoopWake:
-    """For a task of ``loop`` that waits."""
+    """The wake of a task of ``loop``."""
 
     __slots__ = ("_loop", "_waiter", "armed")
 
@@ -122,7 +123,7 @@ def call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> bo
 
 
 def weakly(method: Callable[[], None]) -> Callable[[], None]:
-    """Calls ``method``, if what it is bound to is still there, and does not keep it."""
+    """A function that calls ``method``, and does not keep the object of it alive."""
     reference = weakref.WeakMethod(method)
 
     def call() -> None:

@@ -13,12 +13,15 @@ from streamkit.testing.exchange import Exchange
 
 __all__ = ["ASGIServer"]
 
-GRACE: Final = 5.0
-"""Seconds in which an app is to return once its client has left."""
+MAX_LEAVING: Final = 5.0
+"""Seconds in which an app is to return once its client has left.
+
+A judgement, as is the clients' ``TIMEOUT``: what takes longer on a busy machine hangs.
+"""
 
 
 class ClientLeft(OSError):
-    """What ``send`` raises when there is nobody to send to (ASGI HTTP, 2.4)."""
+    """What ``send`` raises when there is nobody to send to (ASGI HTTP, ``spec_version`` 2.4)."""
 
 
 class ASGIServer:
@@ -62,9 +65,11 @@ class ASGIServer:
         self._wanted.set()
         if self._task is None:
             return
-        if not (await asyncio.wait((self._task,), timeout=GRACE))[0]:
+        if not (await asyncio.wait((self._task,), timeout=MAX_LEAVING))[0]:
             self._task.cancel()
-            raise AssertionError(f"the app still ran {GRACE:g} s after its client had disconnected")
+            raise AssertionError(
+                f"the app still ran {MAX_LEAVING:g} s after its client had disconnected"
+            )
         with suppress(ClientLeft):
             self._raise_once()
 

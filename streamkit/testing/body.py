@@ -11,8 +11,8 @@ from streamkit.testing.sse_decoder import Event, SSEDecoder
 
 __all__ = ["Body"]
 
-SHOWN: Final = 300
-"""Bytes at the end of what arrived that an error shows."""
+SHOWN_BYTES: Final = 300
+"""Bytes at the end of what arrived that an error shows. A judgement: some four lines of text."""
 
 
 class Body:
@@ -22,7 +22,7 @@ class Body:
         self.chunks: deque[bytes] = deque()
         self.events: deque[Event] = deque()
         self.comments: deque[str] = deque()
-        """But the heartbeats, which come when they please."""
+        """All comments but the heartbeats, which come when they please and are counted."""
         self.heartbeats = 0
         self.rows: deque[Any] = deque()
         media_type = parse_options_header(headers.get("Content-Type"))[0].lower()
@@ -37,7 +37,7 @@ class Body:
 
     def feed(self, chunk: bytes) -> None:
         self._size += len(chunk)
-        self._arrived = (self._arrived + chunk)[-SHOWN:]
+        self._arrived = (self._arrived + chunk)[-SHOWN_BYTES:]
         self.chunks.append(chunk)
         if self._rows is not None:
             self.rows.extend(self._rows.feed(chunk))
@@ -71,5 +71,5 @@ class Body:
     def __str__(self) -> str:
         if not self._size:
             return f"{self._head}, of which nothing has arrived"
-        cut = "..." if self._size > SHOWN else ""
+        cut = "..." if self._size > SHOWN_BYTES else ""
         return f"{self._head}, of which {self._size} bytes have arrived: {cut}{self._arrived!r}"

@@ -19,12 +19,19 @@ __all__ = ["TIMEOUT", "AsyncClient", "Client"]
 T = TypeVar("T")
 
 TIMEOUT: Final = 5.0
-"""Seconds that a client waits for what it is asked for, unless told otherwise."""
+"""Seconds that a client waits for what it is asked for, unless told otherwise.
+
+A judgement: a test that passes never takes them, and one that hangs fails while somebody watches.
+"""
 
 CHECK_INTERVAL: Final = 0.005
-"""Seconds between two looks at a source that is to close."""
+"""Seconds between two looks at a source that is to close.
 
-LEFT: Final = "the client has disconnected"
+As long as one thread has the interpreter before another may run (``sys.getswitchinterval()``).
+"""
+
+HAS_DISCONNECTED: Final = "the client has disconnected"
+"""Why nothing more will come, once the client has left."""
 
 
 class Reader:
@@ -153,7 +160,7 @@ class Client(Reader):
             self._take(self._server.next(deadline), "heartbeat", timeout)
 
     def shutdown(self) -> None:
-        """Let its live streams end as ``streamkit.shutdown()`` does, which would be for good."""
+        """Retire its live streams, as ``streamkit.shutdown()`` does all of a process for good."""
         self._exchange.retire()
 
     def disconnect(self) -> None:
@@ -161,8 +168,8 @@ class Client(Reader):
 
         Raises what the app raises then, and AssertionError if it goes on for 5 seconds.
         """
-        if self._over != LEFT:
-            self._over = LEFT
+        if self._over != HAS_DISCONNECTED:
+            self._over = HAS_DISCONNECTED
             self._server.leave()
 
     def assert_source_closed(self, timeout: float = TIMEOUT) -> None:
@@ -239,7 +246,7 @@ class AsyncClient(Reader):
             self._take(await self._server.next(deadline), "heartbeat", timeout)
 
     async def shutdown(self) -> None:
-        """Let its live streams end as ``streamkit.shutdown()`` does, which would be for good."""
+        """Retire its live streams, as ``streamkit.shutdown()`` does all of a process for good."""
         self._exchange.retire()
 
     async def disconnect(self) -> None:
@@ -247,8 +254,8 @@ class AsyncClient(Reader):
 
         Raises what the app raises then, and AssertionError if it goes on for 5 seconds.
         """
-        if self._over != LEFT:
-            self._over = LEFT
+        if self._over != HAS_DISCONNECTED:
+            self._over = HAS_DISCONNECTED
             await self._server.leave()
 
     async def assert_source_closed(self, timeout: float = TIMEOUT) -> None:

@@ -20,7 +20,7 @@ class Exchange:
     def __init__(self, path: str, headers: Mapping[str, str]) -> None:
         self.request = EnvironBuilder(
             path,
-            # A host that Django's test settings allow.
+            # Django's test settings allow this host.
             "http://testserver",
             headers=Headers(headers),
             environ_base={"REMOTE_ADDR": "127.0.0.1"},
@@ -30,22 +30,27 @@ class Exchange:
         self.streams: list[Pipeline[Any] | Unread] = []
         self.context = copy_context()
         self.context.run(follower.set, self.follow)
-        self._returns_by = inf
+        self._deadline = inf
 
     def follow(self, stream: "Pipeline[Any] | Unread | None") -> None:
+        """Note a stream that was opened, or closed unread, in ``context``. None is no stream."""
         if stream is None or stream in self.streams:
             return
         self.streams.append(stream)
         if isinstance(stream, Pipeline):
-            stream.returns_by = self._returns_by
+            stream.returns_by = self._deadline
 
     def begin(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """Note the head of the response."""
         self.status = status
         self.headers = Headers([*headers])
 
-    def be_back(self, deadline: float) -> None:
-        """Let a thread that waits for one of the streams have an empty chunk at ``deadline``."""
-        self._returns_by = deadline
+    def return_by(self, deadline: float) -> None:
+        """Let a thread that waits for one of the streams have an empty chunk at ``deadline``.
+
+        ``deadline`` is a time of ``time.monotonic()``.
+        """
+        self._deadline = deadline
         for pipeline in self.pipelines:
             pipeline.returns_by = deadline
 
@@ -55,7 +60,7 @@ class Exchange:
             pipeline.beat()
 
     def retire(self) -> None:
-        """Do with the streams what the end of the process does."""
+        """Retire the live streams, as the end of the process does."""
         for pipeline in self.pipelines:
             if pipeline.kind.live:
                 pipeline.retire()
@@ -67,6 +72,7 @@ class Exchange:
 
     @property
     def has_heartbeat(self) -> bool:
+        """Whether one of the streams is of a kind that has heartbeats."""
         return any(each.kind.heartbeat is not None for each in self.pipelines)
 
     @property

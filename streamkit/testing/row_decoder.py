@@ -9,15 +9,19 @@ from typing import Any, Final
 
 __all__ = ["ROW_FORMATS", "RowDecoder"]
 
-# An element of an array is whole when something follows it: a number might go on.
+# An element of an array is whole once something follows it, since a number might go on.
 JSON_BEFORE: Final = re.compile(r"\s*[\[,]\s*")
 JSON_AFTER: Final = re.compile(r"\s*(?=[,\]])")
 
-# A line end inside quotes ends no row.
+# RFC 4180, section 2: a line end inside quotes ends no row.
 CSV_ROW: Final = re.compile(r'(?:[^"\n]++|"[^"]*+")*+\n')
 
 
 def json_rows(text: str) -> tuple[list[Any], str]:
+    """The elements of a JSON array that are whole, and the text after them.
+
+    What is no JSON value, or is not a whole one yet, is left with that text.
+    """
     rows: list[Any] = []
     while before := JSON_BEFORE.match(text):
         try:
@@ -33,11 +37,16 @@ def json_rows(text: str) -> tuple[list[Any], str]:
 
 
 def ndjson_rows(text: str) -> tuple[list[Any], str]:
+    """The values of the lines that have ended, and the text after them.
+
+    Raises ValueError for a line that is no JSON value.
+    """
     *lines, rest = text.split("\n")
     return [*map(json.loads, lines)], rest
 
 
 def csv_rows(text: str) -> tuple[list[Any], str]:
+    """The cells of the lines that have ended, a list of str a line, and the text after them."""
     rows: list[Any] = []
     end = 0
     while row := CSV_ROW.match(text, end):
@@ -51,7 +60,7 @@ ROW_FORMATS: Final[dict[str, Callable[[str], tuple[list[Any], str]]]] = {
     "application/x-ndjson": ndjson_rows,
     "text/csv": csv_rows,
 }
-"""By media type: the rows that are whole, and the text that is left."""
+"""By media type, what takes text and returns the rows that are whole and the text that is left."""
 
 
 class RowDecoder:
@@ -66,6 +75,6 @@ class RowDecoder:
         self._text = ""
 
     def feed(self, chunk: bytes) -> list[Any]:
-        """The rows that end in ``chunk``. Raises ValueError for broken UTF-8 or JSON."""
+        """The rows that end in ``chunk``. Raises ValueError for broken UTF-8 or ndjson."""
         rows, self._text = self._rows(self._text + self._utf8.decode(chunk))
         return rows

@@ -23,12 +23,12 @@ T = TypeVar("T")
 
 
 class Server(Protocol):
-    """One for a thread."""
+    """A server whose client is a thread."""
 
     def next(self, deadline: float) -> bytes | None:
         """The next chunk: ``b""`` if there is none by ``deadline``, None if there are no more.
 
-        Raises what the app raises, once.
+        ``deadline`` is a time of ``time.monotonic()``. Raises what the app raises, once.
         """
 
     def beat(self) -> None:
@@ -39,7 +39,7 @@ class Server(Protocol):
 
 
 class AsyncServer(Protocol):
-    """One for a task. It does the same."""
+    """A server whose client is a task. It does what ``Server`` does, and is awaited."""
 
     async def next(self, deadline: float) -> bytes | None: ...
     async def beat(self) -> None: ...
@@ -47,7 +47,7 @@ class AsyncServer(Protocol):
 
 
 def server_of(target: Any, exchange: Exchange) -> Server:
-    """A server for a thread. Raises TypeError if ``target`` is no app and no response."""
+    """A server for a client on a thread. Raises TypeError if ``target`` is no app, no response."""
     if _is_asgi(target):
         return OnLoop(ASGIServer(target, exchange))
     if callable(target):
@@ -57,7 +57,7 @@ def server_of(target: Any, exchange: Exchange) -> Server:
 
 
 def async_server_of(target: Any, exchange: Exchange) -> AsyncServer:
-    """A server for a task. Raises TypeError if ``target`` is no app and no response."""
+    """A server for a client on a loop. Raises TypeError if ``target`` is no app, no response."""
     if _is_asgi(target):
         return ASGIServer(target, exchange)
     if callable(target):
@@ -67,7 +67,7 @@ def async_server_of(target: Any, exchange: Exchange) -> AsyncServer:
 
 
 def _is_asgi(target: Any) -> bool:
-    """Whether it takes a scope, receive and send, and not an environ and start_response."""
+    """Whether ``target`` takes a scope, receive and send, not an environ and start_response."""
     if not callable(target):
         return False
     try:
@@ -78,23 +78,24 @@ def _is_asgi(target: Any) -> bool:
 
 
 def _begin(response: Any, method: str, exchange: Exchange) -> None:
-    """Send the head of a response that is neither, but can be iterated."""
+    """Send the head of a ``response`` that is no application, but can be iterated by ``method``."""
     status = getattr(response, "status_code", None) or getattr(response, "status", None)
     if status is None or not hasattr(response, method):
         raise TypeError(
             "a client is connected to a WSGI or ASGI app, or to a response, not to "
             f"{type(response).__name__}"
         )
-    # Its close is not for us: Django's tells of a request that has ended, and there was none.
+    # Nobody here calls the response's close: Django's tells of a request that has ended, and there
+    # was none.
     exchange.begin(status, response.headers.items())
-    # A middleware may have opened it already.
+    # A middleware may have opened the stream already, outside of the context that shows its own.
     stream = getattr(response, "stream", None)
     if isinstance(stream, StreamResponse):
         exchange.follow(stream.pipeline)
 
 
 class IterableServer:
-    """A response that is read with ``async for``."""
+    """A server of a response that is read with ``async for``."""
 
     def __init__(self, response: Any, exchange: Exchange) -> None:
         self._response = response
@@ -130,7 +131,7 @@ class IterableServer:
 
 
 class OnLoop:
-    """An async server, for a thread: it runs on a loop of another."""
+    """An async server for a client on a thread: it runs on the background loop of the process."""
 
     def __init__(self, server: AsyncServer) -> None:
         self._server = server
@@ -150,7 +151,7 @@ def _on_loop(call: Coroutine[Any, Any, T]) -> T:
 
 
 class OnThread:
-    """A server for a thread, for a task: it runs on a thread of its own."""
+    """A sync server for a client on a loop: it runs on a thread of its own."""
 
     def __init__(self, server: Server) -> None:
         self._server = server

@@ -31,9 +31,9 @@ class SSEDecoder:
 
     def __init__(self) -> None:
         self.last_event_id = ""
-        """As the client would send it in ``Last-Event-ID``: of the last event's end."""
+        """What the client would send as ``Last-Event-ID``: it changes where an event ends."""
         self.retry: int | None = None
-        """Milliseconds."""
+        """The client's reconnection time in milliseconds; None until the stream names one."""
         self.comments: list[str] = []
         """Each comment line, without the colon and one space after it."""
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
@@ -58,7 +58,7 @@ class SSEDecoder:
         position = 0
         for match in LINE.finditer(self._text):
             position = match.end()
-            # The CR ends its line at once; an LF that is still to come belongs to it.
+            # A CR ends its line at once, and an LF that is still to come belongs to it.
             self._after_cr = match[2] == "\r" and position == len(self._text)
             event = self._take(match[1])
             if event is not None:

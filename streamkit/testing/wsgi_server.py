@@ -21,7 +21,7 @@ class WSGIServer:
         self._written: list[bytes] = []
 
     def next(self, deadline: float) -> bytes | None:
-        self._exchange.be_back(deadline)
+        self._exchange.return_by(deadline)
         return self._exchange.context.run(self._next, deadline)
 
     def _next(self, deadline: float) -> bytes | None:

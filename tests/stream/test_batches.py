@@ -36,7 +36,7 @@ def test_a_kind_that_is_not_live_is_never_due(kind: Kind, clock: Clock) -> None:
     clock.now += 1e9
     agenda.beat()
     assert agenda.timeout() is None
-    assert not agenda.beats(speaks=False)
+    assert not agenda.is_heartbeat_due(has_elements=False)
     assert not agenda.retires()
 
 
@@ -44,7 +44,7 @@ def test_nothing_is_due_before_the_first_chunk_is_asked_for(clock: Clock) -> Non
     agenda = Agenda(LIVE, clock)
     clock.now += 1e9
     assert agenda.timeout() is None
-    assert not agenda.beats(speaks=False)
+    assert not agenda.is_heartbeat_due(has_elements=False)
     assert not agenda.retires()
 
 
@@ -52,36 +52,36 @@ def test_a_silent_stream_beats_after_a_tenth_of_a_second_and_then_every_heartbea
     agenda: Agenda, clock: Clock
 ) -> None:
     assert agenda.timeout() == pytest.approx(0.1)
-    assert not agenda.beats(speaks=False)
+    assert not agenda.is_heartbeat_due(has_elements=False)
     clock.now += 0.1
     assert agenda.timeout() == 0
-    assert agenda.beats(speaks=False)
+    assert agenda.is_heartbeat_due(has_elements=False)
     assert agenda.timeout() == pytest.approx(30)
     clock.now += 29
-    assert not agenda.beats(speaks=False)
+    assert not agenda.is_heartbeat_due(has_elements=False)
     clock.now += 1
-    assert agenda.beats(speaks=False)
+    assert agenda.is_heartbeat_due(has_elements=False)
 
 
 def test_one_that_speaks_first_needs_no_early_heartbeat(agenda: Agenda, clock: Clock) -> None:
     clock.now += 0.05
-    assert not agenda.beats(speaks=True)
+    assert not agenda.is_heartbeat_due(has_elements=True)
     assert agenda.timeout() == pytest.approx(30)
 
 
 def test_events_do_not_put_a_heartbeat_off(agenda: Agenda, clock: Clock) -> None:
-    assert not agenda.beats(speaks=True)
+    assert not agenda.is_heartbeat_due(has_elements=True)
     for _ in range(29):
         clock.now += 1
-        assert not agenda.beats(speaks=True)
+        assert not agenda.is_heartbeat_due(has_elements=True)
     clock.now += 1
-    assert agenda.beats(speaks=True)
+    assert agenda.is_heartbeat_due(has_elements=True)
 
 
 def test_a_heartbeat_may_be_asked_for(agenda: Agenda) -> None:
     agenda.beat()
     assert agenda.timeout() == 0
-    assert agenda.beats(speaks=False)
+    assert agenda.is_heartbeat_due(has_elements=False)
 
 
 def test_it_retires_when_it_is_an_hour_old_give_or_take_a_tenth(

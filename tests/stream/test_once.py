@@ -21,7 +21,7 @@ def test_of_callers_at_the_same_time_one_is_first_and_one_is_last() -> None:
         for tell in [make() for make in (Once, lambda: LastOf(8)) for _ in range(50)]:
             barrier = Barrier(8)
 
-            def call(_: int, tell: Once = tell, barrier: Barrier = barrier) -> bool:
+            def call(_: int, tell: Once | LastOf = tell, barrier: Barrier = barrier) -> bool:
                 barrier.wait()
                 return tell()
 

@@ -457,7 +457,7 @@ class TestBrokenApps:
     def test_an_app_that_goes_on_without_its_client_is_an_error(
         self, drive: Drive, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("streamkit.testing.asgi_server.GRACE", 0.01)
+        monkeypatch.setattr("streamkit.testing.asgi_server.MAX_LEAVING", 0.01)
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -26,6 +26,8 @@ def connected(source: Any) -> Any:
 
 
 class _WrappedSource:
+    """A source, and its iterator once it was asked for."""
+
     def __init__(self, source: Any) -> None:
         self._source = source
         self._iterator: Any = None
@@ -43,7 +45,7 @@ class _SyncSource(_WrappedSource):
 
     def close(self) -> None:
         try:
-            # Its iterator is closed by whoever asked for it.
+            # Whoever asked for the iterator closes that. What it came from is closed here.
             if self._iterator is not self._source and hasattr(self._source, "close"):
                 self._source.close()
         finally:
@@ -61,7 +63,8 @@ class _AsyncSource(_WrappedSource):
     def __aiter__(self) -> AsyncIterator[Any]:
         move_here()
         if not is_tested_on("loop"):
-            # Not the thread of the request, which may be waiting for this source.
+            # The sync parts of this source get a thread of their own, and not that of the request,
+            # which may be waiting for this source.
             AsyncToSync.executors.current = None
             SyncToAsync.thread_sensitive_context.set(self._thread)
         if is_tested_on("thread"):
@@ -87,6 +90,7 @@ class _DualSource(_SyncSource, _AsyncSource):
 def move_here() -> None:
     """Let this thread have the request's language, time zone, script prefix and the like.
 
-    asgiref hides them from a thread that a context has come to by other ways than its own.
+    asgiref keeps them in a context, and hides them from a thread that the context has come to by
+    other ways than asgiref's own.
     """
     _restore_context(copy_context())

@@ -53,6 +53,7 @@ class StreamkitMiddleware:
 
     async def _answer(self, request: HttpRequest) -> HttpResponseBase:
         gate = self._gate
+        # To name a tenant may take a query, which Django refuses to make on a loop.
         tenant = await sync_to_async(gate.tenant_of)(request) if gate.tenant else None
         with _context(gate, request, tenant):
             response: HttpResponseBase = await self._get_response(request)

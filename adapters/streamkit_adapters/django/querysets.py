@@ -17,7 +17,7 @@ from django.db.models.query import (
 __all__ = ["rows_of", "table_of"]
 
 CHUNK_ROWS: Final = 2000
-"""Rows that are fetched of a queryset at a time, as is Django's own default."""
+"""Rows that are fetched of a queryset at a time: the default of ``QuerySet.iterator()``."""
 
 
 def rows_of(source: Any) -> Any:
@@ -38,8 +38,8 @@ class _Rows:
         return rows
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        # Django's own aiterator queries on the loop itself for values_list, and leaves the cursor
-        # that it does not read to the end to the garbage collector.
+        # Django's own aiterator makes the query of a values_list on the loop itself, and leaves a
+        # cursor that was not read to its end to the garbage collector.
         rows = self._queryset.iterator(CHUNK_ROWS)
         try:
             while chunk := await sync_to_async(_next_chunk)(rows):

@@ -31,7 +31,7 @@ from streamkit_adapters.django.testcase import read_on_loop, read_on_thread
 __all__ = ["StreamingResponse", "through_asgi"]
 
 through_asgi: Final[ContextVar[bool | None]] = ContextVar("through_asgi", default=None)
-"""How the request came, if the middleware has told."""
+"""Whether the request came through ASGI; None if no middleware of ours has told."""
 
 
 class StreamingResponse(StreamingHttpResponse):
@@ -42,7 +42,7 @@ class StreamingResponse(StreamingHttpResponse):
     """
 
     _resource_closers: list[Callable[[], object]]
-    """Django's own."""
+    """What Django's own ``close`` calls."""
     block_size = BLOCK_BYTES
     _content: Any
 
@@ -63,7 +63,7 @@ class StreamingResponse(StreamingHttpResponse):
     def streaming_content(self, value: Any) -> None:
         self._content = value
         if value is not self._body:
-            # They would be of what was there before.
+            # The ranges that were announced are those of what was there before.
             del self["Accept-Ranges"]
         if hasattr(value, "close"):
             self._resource_closers.append(value.close)
@@ -102,21 +102,23 @@ class StreamingResponse(StreamingHttpResponse):
         return b"".join(self)
 
     def prepare(self, request: HttpRequest) -> None:
-        """Fit it to the request, and take the first chunk, so that a source may fail here.
+        """Fit the response to ``request``, and take the first chunk: a source may fail here.
 
-        Once, though ``MIDDLEWARE`` may have ours more than once.
+        Only the first call does so, since ``MIDDLEWARE`` may have ours more than once. Raises what
+        the source raises before its first element, and BadRequest if the client has left.
         """
         if not self._prepares():
             return
-        asked = replace(wsgi_request(request.META), method=request.method or "")
+        neutral_request = replace(wsgi_request(request.META), method=request.method or "")
         if self._is_wrapped:
-            self._begin_around(asked)
+            self._begin_around(neutral_request)
             return
         try:
             inline = _move_to_thread(self.stream)
-            reply = self.stream.begin(replace(asked, inline=inline), self.status_code, self.headers)
+            neutral_request = replace(neutral_request, inline=inline)
+            reply = self.stream.begin(neutral_request, self.status_code, self.headers)
         except ClientLeft as error:
-            # No error of the site's, to be reported to its administrators.
+            # Django reports other errors to the administrators of the site, and this is none of it.
             raise BadRequest(error.strerror) from error
         self._send(reply)
 
@@ -124,20 +126,22 @@ class StreamingResponse(StreamingHttpResponse):
         """``prepare`` under ASGI."""
         if not self._prepares():
             return
-        asked = Request(method=request.method or "", headers=EnvironHeaders(request.META))
+        neutral_request = Request(method=request.method or "", headers=EnvironHeaders(request.META))
         if self._is_wrapped:
-            self._begin_around(asked)
+            self._begin_around(neutral_request)
             return
         await _move_to_loop(self.stream)
-        self._send(await self.stream.abegin(asked, self.status_code, self.headers))
+        self._send(await self.stream.abegin(neutral_request, self.status_code, self.headers))
 
     @property
     def _is_wrapped(self) -> bool:
         """Whether a middleware has put something around the stream, or in its place."""
         return self._content is not self._body
 
-    def _begin_around(self, asked: Request) -> None:
-        reply = self.stream.begin_around(self._content, asked, self.status_code, self.headers)
+    def _begin_around(self, neutral_request: Request) -> None:
+        reply = self.stream.begin_around(
+            self._content, neutral_request, self.status_code, self.headers
+        )
         self.status_code = reply.status
         if isinstance(reply.body, bytes):
             self._content = _Bytes(reply.body)
@@ -153,9 +157,10 @@ class StreamingResponse(StreamingHttpResponse):
         return self._content if isinstance(self._content, ServerFile) else None
 
     def has_header(self, header: str) -> bool:
-        # GZipMiddleware asks for this one. It would keep events back until it has a block full, and
-        # before Django 6 it makes a whole archive of each async chunk: clients read the first. And
-        # a part is to be one of the bytes that its Content-Range counts.
+        # GZipMiddleware asks for Content-Encoding, and compresses what has none. It would keep
+        # events back until it has a block full; before Django 6 it makes a whole archive of each
+        # async chunk, of which clients read the first; and a part would no longer be one of the
+        # bytes that its Content-Range counts.
         is_left_alone = (
             self.stream.live or self.status_code == 206 or (self.is_async and VERSION < (6,))
         )
@@ -164,12 +169,13 @@ class StreamingResponse(StreamingHttpResponse):
         )
 
     def close(self) -> None:
-        # Each time would send request_finished.
+        # Each call of Django's own close would send request_finished.
         if self.closed:
             return
         try:
             if isinstance(self._body, ServerFile):
-                # Django puts this very method in the place of the file's own.
+                # Django puts this very method in the place of the file's own close, which is called
+                # by way of its class therefore.
                 ServerFile.close(self._body)
         finally:
             super().close()
@@ -217,7 +223,10 @@ class _Bytes:
 
 
 def _move_to_thread(stream: StreamResponse) -> bool:
-    """Have it encoded on this thread; return whether its source is to be read here as well."""
+    """Have the stream encoded on this thread; return whether its source is to be read here too.
+
+    Changes the stream's contexts. Closes the stream if it raises.
+    """
     try:
         stream.encoder_context.run(move_here)
         return read_on_thread(stream)
@@ -227,7 +236,10 @@ def _move_to_thread(stream: StreamResponse) -> bool:
 
 
 async def _move_to_loop(stream: StreamResponse) -> None:
-    """Have it encoded on the running loop."""
+    """Have the stream encoded on the running loop.
+
+    Changes the stream's contexts. Closes the stream if it raises.
+    """
     try:
         stream.encoder_context.run(move_here)
         await read_on_loop(stream)

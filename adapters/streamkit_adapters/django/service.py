@@ -15,7 +15,7 @@ __all__ = ["StreamingService"]
 
 T = TypeVar("T")
 
-# A lazy translation.
+# A lazy translation is a Promise, which stands in JSON and csv as its text.
 plain.register(Promise, str)
 
 
@@ -34,6 +34,7 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
 
     @classmethod
     def read(cls, source: Source[T]) -> Source[T]:
+        """The source with database connections of its own; an inline one keeps the view's."""
         if isinstance(source, Inline):
             return source
         wrapped: Source[T] = connected(rows_of(source))
@@ -43,6 +44,7 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
     def read_rows(
         cls, rows: Source[T] | Table, serialize: Callable[[T], str] | None
     ) -> tuple[Source[Any], Sequence[str] | None]:
+        """The rows, and the columns of a queryset: ``serialize`` is passed its objects, though."""
         if not isinstance(rows, QuerySet) or serialize is not None:
             return super().read_rows(rows, serialize)
         table, columns = table_of(rows)

@@ -21,11 +21,15 @@ __all__ = [
 _tested_on: Final[ContextVar[Literal["thread", "loop"] | None]] = ContextVar(
     "tested_on", default=None
 )
-"""Where the test reads the stream, if one does."""
+"""Where a test reads the stream of this context; None if no test does."""
 
 
 def read_on_thread(stream: StreamResponse) -> bool:
-    """The stream is opened on this thread. Whether a test reads it, which has the connections."""
+    """Note in the stream's context that it is opened on this thread, if a test reads it.
+
+    Returns whether one does: then the source is to be read on this thread as well, since it is the
+    one whose connections see the test's data.
+    """
     if not (_tests_run() and _in_test_case()):
         return False
     stream.context.run(_tested_on.set, "thread")
@@ -33,21 +37,22 @@ def read_on_thread(stream: StreamResponse) -> bool:
 
 
 async def read_on_loop(stream: StreamResponse) -> None:
-    """The stream is opened on the running loop."""
+    """Note in the stream's context that it is opened on the running loop, if a test reads it."""
     if _tests_run() and await sync_to_async(_in_test_case)():
         stream.context.run(_tested_on.set, "loop")
-        # Where the thread of the test waits: not always where it waited for the view.
+        # The sync parts of the source run on the thread of the test, by the executor that it waits
+        # with now. That need not be the one with which it waited for the view.
         executor = getattr(AsyncToSync.executors, "current", None)
         stream.context.run(setattr, AsyncToSync.executors, "current", executor)
 
 
 def is_tested_on(place: Literal["thread", "loop"]) -> bool:
-    """Whether the source of this context is one of a stream that a test reads there."""
+    """Whether this is the context of a stream that a test case reads in this ``place``."""
     return _tested_on.get() == place
 
 
 def _tests_run() -> bool:
-    """Whether there are any, which a stream outside of tests pays nothing for."""
+    """Whether there may be a ``TestCase``, asked at no cost to the streams of a site in service."""
     return "django.test.testcases" in sys.modules
 
 
@@ -61,13 +66,13 @@ def _in_test_case() -> bool:
 
 
 def refuse_connections() -> None:
-    """Let this thread have none."""
+    """Let this thread have no database connections: to use one raises RuntimeError."""
     for alias in connections:
         connections[alias] = cast("Any", _NoConnection())
 
 
 def refusing_executor() -> ThreadPoolExecutor:
-    """A thread that has no connections."""
+    """An executor of one thread that has no database connections."""
     return ThreadPoolExecutor(max_workers=1, initializer=refuse_connections)
 
 

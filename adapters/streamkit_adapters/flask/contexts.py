@@ -17,8 +17,8 @@ def keep_contexts(stream: StreamResponse) -> Callable[[], None]:
 
     Flask tears a context down when it is popped as often as it was pushed, and takes the pushes
     back in their order. The one here comes before that of the request, and is never taken back:
-    what Flask would do then is done when the stream is over and the request was handled. The
-    latter is to be told by a call of what is returned.
+    what Flask would do then is done when the stream is over and the request was handled. That it
+    was handled is to be told by calling what is returned, once or more often.
     """
     contexts: tuple[Any, ...] = (app_ctx, request_ctx)
     failure: list[BaseException] = []
@@ -26,15 +26,18 @@ def keep_contexts(stream: StreamResponse) -> Callable[[], None]:
     is_first = Once()
 
     def keep() -> None:
+        # Flask keeps a token for each push. The newest is put first, so that the request's own pops
+        # never come to it.
         for pushed in contexts:
             pushed.push()
             pushed._cv_tokens.insert(0, pushed._cv_tokens.pop())
 
-    def leave(error: BaseException | None = None) -> None:
+    def part_is_over(error: BaseException | None = None) -> None:
         if error is not None:
             failure.append(error)
         if is_last():
-            # The stream's own context may still be entered by whoever has just left.
+            # Whoever calls this may be in the stream's own context still, which cannot be entered
+            # twice at a time.
             stream.context.copy().run(tear_down)
 
     def tear_down() -> None:
@@ -48,12 +51,12 @@ def keep_contexts(stream: StreamResponse) -> Callable[[], None]:
                 stack.callback(request_ctx.request.close)
                 stack.callback(app_ctx.app.do_teardown_request, error)
 
-    def is_handled() -> None:
+    def tell_handled() -> None:
         if is_first():
-            leave()
+            part_is_over()
 
     if stream.never_waits or not stream.context.run(flask.has_request_context):
         return lambda: None
     stream.context.run(keep)
-    stream.call_on_close(leave)
-    return is_handled
+    stream.call_on_close(part_is_over)
+    return tell_handled

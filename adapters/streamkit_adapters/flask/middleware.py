@@ -18,7 +18,7 @@ class StreamkitMiddleware:
     ``tenant`` takes the Flask request and returns the tenant's name, or None for ``"system"``. It
     is called before the request is handled, when ``session`` is there already. ``max_streams`` may
     be open at a time in a process: more are told to come back. ``metrics`` is the path of a route,
-    ``"/metrics"`` say, where Prometheus finds the metrics.
+    ``"/metrics"`` say, where Prometheus finds the metrics. Without ``app``, ``init_app`` follows.
     """
 
     def __init__(
@@ -36,6 +36,10 @@ class StreamkitMiddleware:
             self.init_app(app)
 
     def init_app(self, app: flask.Flask) -> None:
+        """Put the middleware around ``app``. Each app has ``max_streams`` of its own.
+
+        Raises TypeError or ValueError for a ``max_streams`` that is no positive int.
+        """
         app.wsgi_app = wsgi.StreamkitMiddleware(  # type: ignore[method-assign]
             app.wsgi_app, max_streams=self._max_streams
         )
@@ -51,5 +55,5 @@ def _expose_metrics() -> flask.Response:
 
 
 def _set_tenant(tenant: Callable[[flask.Request], str | None]) -> None:
-    # The WSGI middleware around the app takes it back.
+    # The WSGI middleware around the app sets the context back to what it was.
     context.set(replace(context.get(), tenant=tenant_name(tenant(flask.request))))

@@ -41,13 +41,13 @@ class StreamingResponse(flask.Response):
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        # A body that is passed through is returned as it is, without what call_on_close was given.
+        # Of a body that is passed through, werkzeug calls nothing that call_on_close was given.
         self.direct_passthrough = False
         self.call_on_close(self._stream.close)
         try:
-            is_handled = keep_contexts(self._stream)
-            self.call_on_close(is_handled)
-            self._begin(environ, is_handled)
+            tell_handled = keep_contexts(self._stream)
+            self.call_on_close(tell_handled)
+            self._begin(environ, tell_handled)
         except BaseException as error:
             self.close()
             if not _is_for_handlers(error):
@@ -56,32 +56,36 @@ class StreamingResponse(flask.Response):
         try:
             return super().__call__(environ, start_response)
         except BaseException:
-            # The server has nothing yet that it could close.
+            # The server was given no body that it could close.
             self.close()
             raise
         finally:
             if self.direct_passthrough:
-                # A file goes with the server, or is lost with it: this is kept until it is closed.
+                # The server has the file now. Nothing else refers to it, so that it is found if the
+                # server drops it; this response is kept until the file is closed.
                 self.response = ()
 
     def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
         headers = super().get_wsgi_headers(environ)
-        # werkzeug takes it from a 304. Where there is no ETag, it says which version is meant.
+        # werkzeug takes Last-Modified from a 304. Where there is no ETag, it is what says which
+        # version the client has.
         if self.status_code == 304 and "Last-Modified" in self.headers:
             headers["Last-Modified"] = self.headers["Last-Modified"]
         return headers
 
-    def _begin(self, environ: "WSGIEnvironment", is_handled: Callable[[], None]) -> None:
-        """Fit it to the request, and put in the place of its body what is to be sent.
+    def _begin(self, environ: "WSGIEnvironment", tell_handled: Callable[[], None]) -> None:
+        """Fit the response to the request, and put in the place of its body what is to be sent.
 
-        Raises what the source raises before its first element.
+        ``tell_handled`` is called when the server begins to take chunks. Raises what the source
+        raises before its first element.
         """
         stream, request, content = self._stream, wsgi_request(environ), self.response
         if content is not stream:
-            # Somebody has put another body around it, or another in its place.
+            # A view or a handler has put another body around the stream, or in its place.
             around = stream.begin_around(content, request, self.status_code, self.headers)
             self._set_status(around.status)
-            # Of what it leaves out for HEAD, werkzeug tells the length if it knows it.
+            # The body is left as it is for HEAD: werkzeug leaves it out itself, and tells its
+            # length if it knows that.
             if isinstance(around.body, bytes) and request.method != "HEAD":
                 self.call_on_close(getattr(content, "close", stream.close))
                 self.response = iter((around.body,))
@@ -89,16 +93,17 @@ class StreamingResponse(flask.Response):
         reply = stream.begin(request, self.status_code, self.headers)
         self._set_status(reply.status)
         if isinstance(reply.body, Chunks):
-            self.response = _Body(reply.body, is_handled)
+            self.response = _Body(reply.body, tell_handled)
             return
         self.response = wsgi_body(reply.body, environ)
         if isinstance(reply.body, ServerFile):
-            # Only as it is does a server see in it a file to send by itself.
+            # werkzeug would put an iterator around the file, in which a server does not see that it
+            # is one to send by itself.
             self.direct_passthrough = True
             stream.call_on_close(lambda _: self.close())
 
     def _set_status(self, status: int) -> None:
-        # Not as it was: the phrase may be of the application's own.
+        # A status that stays is not set again, since the application may have a phrase of its own.
         if status != self.status_code:
             self.status_code = status
 
@@ -141,6 +146,7 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
         base = flask.current_app.response_class if flask.has_app_context() else flask.Response
         if issubclass(StreamingResponse, base):
             return StreamingResponse(response)
-        # Flask makes any other response one of its app's class, and then it would be no more.
+        # Flask sets the class of any other response to that of its app, and this one would lose all
+        # that it does itself.
         kind: type[StreamingResponse] = type("StreamingResponse", (StreamingResponse, base), {})
         return kind(response)

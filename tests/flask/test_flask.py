@@ -269,7 +269,7 @@ def test_a_file_that_no_server_closes_is_closed(app: Flask, tmp_path: Path, how:
         app.wsgi_app(environ, lambda *head: lambda data: None)
     del environ
     gc.collect()
-    assert file.closed
+    wait_until(lambda: file.closed)
 
 
 def test_functions_given_to_call_on_close_are_called(app: Flask, log: list[str]) -> None:

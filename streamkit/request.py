@@ -46,9 +46,10 @@ class Request:
     """Whether the server can send an open file by itself (``wsgi.file_wrapper``)."""
     sends_paths: bool = False
     """Whether it can send the file at a path (the ASGI extension ``http.response.pathsend``)."""
-    watch: Callable[[], Callable[[], bool] | None] | None = None
-    """For a consumer on a thread. Called when the stream is opened; returns what looks, while the
-    source is silent, whether the client has left, and may raise to break the response off."""
+    watch: Callable[[bool], Callable[[], bool] | None] | None = None
+    """For a consumer on a thread. Called when the stream is opened, with whether it is live;
+    returns what looks, while the source is silent, whether the client has left, and may raise to
+    break the response off."""
     departure: Callable[[], Awaitable[object]] | None = None
     """For a consumer on a loop: waits until the client has left."""
     has_body: bool = False

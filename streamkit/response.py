@@ -276,12 +276,12 @@ class StreamResponse:
     def _chunks(
         self,
         plan: Plan,
-        watch: Callable[[], Callable[[], bool] | None] | None = None,
+        watch: Callable[[bool], Callable[[], bool] | None] | None = None,
         *,
         inline: bool = False,
     ) -> Chunks:
         pipeline = self._open(lambda: on_thread(plan, self._setting, inline=inline))
-        return Chunks(pipeline, watch and watch())
+        return Chunks(pipeline, watch and watch(self.live))
 
     def _async_chunks(
         self, plan: Plan, departure: Departure | None = None, *, has_body: bool = False

@@ -11,7 +11,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
-from streamkit.stream.chunks import MAX_STALL
+from streamkit.stream.chunks import max_stall
 
 __all__ = ["ClientLeft", "watch"]
 
@@ -26,19 +26,20 @@ class ClientLeft(ConnectionResetError):
     """
 
 
-def watch(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
+def watch(environ: Mapping[str, Any], live: bool) -> Callable[[], bool] | None:
     """What looks whether the client of ``environ`` has left; None where the server does not tell.
 
     It returns true, or raises ClientLeft. Known are waitress with
     ``--channel-request-lookahead 1``, gunicorn, Werkzeug and uWSGI. Where the socket can be
-    reached, the kernel is asked to give up a client that takes nothing for two minutes.
+    reached, the kernel is asked to give up a client that takes nothing for two minutes, or for an
+    hour if the stream is not ``live``.
     """
     if "waitress.client_disconnected" in environ:
         disconnected: Callable[[], bool] = environ["waitress.client_disconnected"]
         return disconnected
     connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
     if connection is not None:
-        _limit_stall(connection)
+        _limit_stall(connection, max_stall(live))
         if _POLLS or hasattr(socket, "MSG_DONTWAIT"):
             return partial(_check_client, connection)
     elif "uwsgi.version" in environ:
@@ -47,14 +48,13 @@ def watch(environ: Mapping[str, Any]) -> Callable[[], bool] | None:
     return None
 
 
-def _limit_stall(connection: Any) -> None:
+def _limit_stall(connection: Any, seconds: float) -> None:
     if not hasattr(socket, "TCP_USER_TIMEOUT"):
         return
     # Also when its window is shut, the kernel then gives a client up that takes nothing. A socket
     # of another family has no such option.
     with suppress(OSError):
-        milliseconds = int(MAX_STALL * 1000)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 def _check_client(connection: Any) -> bool:

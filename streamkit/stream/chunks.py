@@ -14,7 +14,7 @@ from streamkit.stream.pump import TASK_TURN
 from streamkit.stream.turn import Turn
 from streamkit.stream.wake import call_on, weakly
 
-__all__ = ["MAX_STALL", "AsyncChunks", "Chunks", "Departure"]
+__all__ = ["AsyncChunks", "Chunks", "Departure", "max_stall"]
 
 MAX_CLOSING: Final = 1.0
 """Seconds that an async consumer which leaves early waits for the source to close, and that one has
@@ -27,7 +27,23 @@ CLIENT_CHECK_INTERVAL: Final = 0.5
 """Seconds between two looks at the client of a thread that waits for its source."""
 
 MAX_STALL: Final = 120.0
-"""Seconds in which a client has to take something of what it is sent."""
+"""Seconds in which the client of a live stream has to take something of what it is sent.
+
+A judgement: it has missed four heartbeats by then.
+"""
+
+MAX_REST: Final = 3600.0
+"""Seconds in which the client of a body that has an end has to take something.
+
+A proxy that buffers, nginx with a full temporary file, stops reading for as long as it takes to
+send a gigabyte on: that is an hour at 300 kB/s.
+"""
+
+
+def max_stall(live: bool) -> float:
+    """Seconds in which the client of a stream, a ``live`` one or not, has to take something."""
+    return MAX_STALL if live else MAX_REST
+
 
 _turn: Final = Turn(length=0.005, rest=0.0001)
 """The rest is as long as a thread takes to wake up."""
@@ -127,7 +143,7 @@ class AsyncChunks:
         self._loop = asyncio.get_running_loop()
         self._first: bytes | None = None
         self._turn_ends = 0.0
-        self._max_stall = MAX_STALL
+        self._max_stall = max_stall(pipeline.kind.live)
         self._gave_up = False
         self._away_since: float | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -139,7 +155,7 @@ class AsyncChunks:
             self._start_watch()
         pipeline.on_retire = weakly(self._shorten_stall)
         pipeline.on_leave = weakly(self._hear_of_leaving)
-        self._check_stall_in(MAX_STALL)
+        self._check_stall_in(self._max_stall)
 
     def __del__(self) -> None:
         if not self._pipeline.lifetime.has_left:
@@ -198,8 +214,8 @@ class AsyncChunks:
         """Send the ``head`` and then the ``body`` chunk by chunk, each with whether more will come.
 
         A whole body ends with an empty chunk; one whose client has left does not. An OSError that
-        they raise says that it has. If they do not return for two minutes it is given up, and this
-        returns. Closes the stream.
+        they raise says that it has. If they do not return for two minutes, or an hour if the stream
+        is not live, it is given up, and this returns. Closes the stream.
 
         Raises what the source or the encoder raised, after the chunks before it.
         """

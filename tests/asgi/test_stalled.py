@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from asgi_client import Client, run, scope
-from combinations import AsyncSource
+from combinations import WAIT, AsyncSource, let_stall
 
 from streamkit import StreamingService
 from streamkit_adapters import asgi
@@ -19,7 +19,7 @@ class TestASGI:
     def test_a_client_that_takes_something_now_and_then_stays(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 1.0)
+        let_stall(monkeypatch, 1.0)
 
         async def send(event: Any) -> None:
             await asyncio.sleep(0.15)
@@ -38,7 +38,7 @@ class TestASGI:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Which a server may hold back, though it has no bytes, for as long as it has no room."""
-        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.05)
+        let_stall(monkeypatch, 0.05)
 
         async def send(event: Any) -> None:
             if event.get("more_body") is False:
@@ -52,8 +52,32 @@ class TestASGI:
 
         run(main)
 
-    def test_a_silent_source_stalls_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_body_that_has_an_end_may_rest_for_longer_than_a_live_stream(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As behind a proxy that stops reading while it sends on what it has."""
         monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.01)
+
+        async def send(event: Any) -> None:
+            await asyncio.sleep(0.1)
+
+        async def main() -> None:
+            for response in (
+                asgi.StreamingService.download(AsyncSource([b"1", b"2"]), filename="f"),
+                asgi.StreamingService.export("e", AsyncSource([1, 2]), "ndjson"),
+            ):
+                client = Client(send)
+                await response(scope(), client.receive, client.send)
+                assert not client.sent[-1]["more_body"]
+            live = AsyncSource(["1", forever])
+            client = Client(send)
+            await asgi.StreamingService.sse("s", live)(scope(), client.receive, client.send)
+            assert client.sent[-1:] == client.sent[:1]
+
+        run(main)
+
+    def test_a_silent_source_stalls_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        let_stall(monkeypatch, 0.01)
 
         async def pause() -> int:
             await asyncio.sleep(0.1)
@@ -71,7 +95,7 @@ class TestASGI:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A cancellation that is not ours is not kept from the server."""
-        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.01)
+        let_stall(monkeypatch, 0.01)
 
         async def send(event: Any) -> None:
             if event.get("body"):
@@ -94,14 +118,14 @@ class TestASGI:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Whoever took the last chunk goes on undisturbed."""
-        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.01)
+        let_stall(monkeypatch, 0.01)
 
         async def main() -> None:
             source = AsyncSource([1, forever])
             chunks = aiter(StreamingService.export("e", source, "ndjson"))
             await anext(chunks)
             del chunks
-            await asyncio.sleep(0.05)
+            assert await asyncio.to_thread(source.closed.wait, WAIT)
             assert source.closes == 1
 
         run(main)

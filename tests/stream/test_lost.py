@@ -104,7 +104,7 @@ def test_what_cannot_be_closed_is_logged_and_the_next_is_closed_all_the_same(
     lost.lose(fail)
     lost.lose(closed.set)
     assert closed.wait(WAIT)
-    assert "could not be closed properly" in caplog.text
+    wait_until(lambda: "could not be closed properly" in caplog.text)
 
 
 def test_one_that_takes_its_time_to_close_holds_no_other_up() -> None:

@@ -221,6 +221,12 @@ def outcomes(registry: CollectorRegistry) -> dict[str, float]:
     }
 
 
+def let_stall(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """How long a client may take nothing, of a live stream or any other."""
+    for limit in ("MAX_STALL", "MAX_REST"):
+        monkeypatch.setattr(f"streamkit.stream.chunks.{limit}", seconds)
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     """For what another thread does right after it has said that it is done."""
     pause = threading.Event()

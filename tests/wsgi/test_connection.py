@@ -26,7 +26,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def sees_it_leave(connection: socket.socket) -> bool:
-    look = watch({"gunicorn.socket": connection})
+    look = watch({"gunicorn.socket": connection}, live=True)
     assert look is not None
     try:
         return look()
@@ -62,7 +62,7 @@ def test_a_connection_that_its_server_has_closed_has_no_client(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     server, _ = ends
-    look = watch({"gunicorn.socket": server})
+    look = watch({"gunicorn.socket": server}, live=True)
     assert look is not None
     server.close()
     with pytest.raises(ClientLeft):

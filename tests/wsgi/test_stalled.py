@@ -13,23 +13,34 @@ from streamkit_adapters import wsgi
 class TestSockets:
     """Where the environ gives the one of the client."""
 
-    def open(self, connection: socket.socket, name: str) -> None:
-        environ: Any = {"REQUEST_METHOD": "GET", name: connection}
-        response = wsgi.StreamingService.export("e", [1], "ndjson")
-        body: Any = response(environ, lambda *head: lambda data: None)
-        body.close()
-
-    def test_a_client_has_two_minutes_to_take_something(self, name: str) -> None:
+    @pytest.mark.parametrize(
+        ("make", "seconds"),
+        [
+            (lambda service: service.sse("s", ["event"]), 120),
+            (lambda service: service.export("e", [1], "ndjson"), 3600),
+            (lambda service: service.download(b"piece", filename="f"), 3600),
+        ],
+        ids=["live", "export", "download"],
+    )
+    def test_a_client_has_so_long_to_take_something(
+        self, name: str, make: Any, seconds: int
+    ) -> None:
         with (
             socket.create_server(("127.0.0.1", 0)) as server,
             socket.create_connection(server.getsockname()),
             server.accept()[0] as connection,
         ):
-            self.open(connection, name)
+            open_for(connection, name, make)
             set_to = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
-        assert set_to == 120_000
+        assert set_to == seconds * 1000
 
     def test_a_socket_of_another_family_has_no_such_option(self, name: str) -> None:
         here, there = socket.socketpair()
         with here, there:
-            self.open(here, name)
+            open_for(here, name, lambda service: service.export("e", [1], "ndjson"))
+
+
+def open_for(connection: socket.socket, name: str, make: Any) -> None:
+    environ: Any = {"REQUEST_METHOD": "GET", name: connection}
+    body: Any = make(wsgi.StreamingService)(environ, lambda *head: lambda data: None)
+    body.close()

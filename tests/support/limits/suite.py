@@ -11,7 +11,7 @@ from typing import Any
 
 import asgi_client
 import pytest
-from combinations import WAIT, AsyncSource, SyncSource, outcomes, value, wait_until
+from combinations import WAIT, AsyncSource, SyncSource, let_stall, outcomes, value, wait_until
 from downloads.clients import Answer, ask_asgi, ask_wsgi
 from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
@@ -388,7 +388,7 @@ class AsyncSuite(Suite):
         registry: CollectorRegistry,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 0.05)
+        let_stall(monkeypatch, 0.05)
         source = source_class(repeat("element"))
 
         async def send(event: Any) -> None:
@@ -414,7 +414,7 @@ class AsyncSuite(Suite):
         self, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As the process is shut down: sooner then."""
-        monkeypatch.setattr("streamkit.stream.chunks.MAX_STALL", 1000.0)
+        let_stall(monkeypatch, 1000.0)
         monkeypatch.setattr("streamkit.stream.chunks.MAX_CLOSING", 0.05)
         source = AsyncSource(["event", forever])
 

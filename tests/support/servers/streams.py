@@ -28,7 +28,7 @@ if heartbeat := os.environ.get("TEST_HEARTBEAT"):
 
 if stall := os.environ.get("TEST_MAX_STALL"):
     # Before an adapter is imported, which takes it from there.
-    chunks.MAX_STALL = float(stall)  # type: ignore[misc]
+    chunks.MAX_STALL = chunks.MAX_REST = float(stall)  # type: ignore[misc]
 
 
 class SyncSource:

@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from errno import EISDIR
 from inspect import isasyncgenfunction, iscoroutinefunction, signature, unwrap
 from os import PathLike
 from typing import Any, Final
@@ -96,7 +95,7 @@ class FileResource(Resource):
         self._close = file.close
         self._status = os.fstat(self.file.fileno())
         self.size = max(0, self._status.st_size - self._begin)
-        self.last_modified = datetime.fromtimestamp(int(self._status.st_mtime), UTC)
+        self.last_modified = _date(self._status.st_mtime)
 
     @property
     def etag(self) -> str:
@@ -127,6 +126,14 @@ class FileResource(Resource):
 
     def close(self) -> None:
         self._close()
+
+
+def _date(seconds: float) -> datetime | None:
+    """None for a time that no date of HTTP can name (RFC 9110, section 5.6.7)."""
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (OSError, OverflowError, ValueError):
+        return None
 
 
 class ReopenableResource(Resource):
@@ -214,17 +221,41 @@ def resource_of(source: Any, size: int | None) -> Resource | None:
 
 def _open(path: str) -> FileResource:
     try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(EISDIR, "it is a directory", path)
-        if not stat.S_ISREG(mode):
-            # To open a named pipe would be to wait for whoever writes to it.
-            raise ValueError(f"source must be the path of a regular file, got {path!r}")
-        file = io.FileIO(path)
+        # To open a pipe would be to wait for whoever writes to it, and one may be put in the place
+        # of a file at any moment.
+        file = io.FileIO(path, opener=_open_without_waiting)
     except OSError as error:
         reason = f"source must be a file that can be read: {error.strerror}"
         raise type(error)(error.errno, reason, path) from None
-    return FileResource(file, os.path.abspath(path))
+    except ValueError:
+        raise ValueError(f"source must be the path of a file, got {path!r}") from None
+    try:
+        _check_file(file, path)
+        return FileResource(file, os.path.abspath(path))
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_file(file: io.FileIO, path: str) -> None:
+    """Raise ValueError if it is no regular file, or one of another size than it says.
+
+    As in ``/proc`` and ``/sys``, where files are made when they are read.
+    """
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"source must be the path of a regular file, got {path!r}")
+    file.seek(max(0, status.st_size - 1))
+    if len(file.read(2)) != min(1, status.st_size):
+        raise ValueError(
+            "source must be a file that knows its size, which those that a system makes as they "
+            f"are read do not: read {path!r}, and pass its bytes"
+        )
+    file.seek(0)
 
 
 def _unwrapped(file: Any) -> Any:

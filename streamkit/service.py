@@ -51,9 +51,15 @@ Source = Iterable[T] | AsyncIterable[T] | Inline[T]
 File = str | PathLike[str] | IO[bytes] | bytes | bytearray | memoryview
 ExportFormat = Literal["json", "csv", "ndjson"]
 
-# What is downloaded may be one user's alone. Without a word on it, caches make up how long it is
-# fresh (RFC 9111, section 4.2.2).
-PRIVATE: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
+UNSNIFFED: Final = {"X-Content-Type-Options": "nosniff"}
+"""Keeps browsers from taking what is downloaded for a page (WHATWG Fetch, section 3.6)."""
+
+PRIVATE: Final = "private, no-cache"
+"""What is downloaded may be one user's alone. Without a word on it, caches make up how long it is
+fresh (RFC 9111, section 4.2.2)."""
+
+NOT_STORED: Final = "no-store"
+"""Where nothing tells this version from others, no cache could ever use it again."""
 
 ONE_SECOND: Final = timedelta(seconds=1)
 
@@ -156,10 +162,12 @@ class BaseStreamingService(ABC, Generic[R]):
         """
         check_name("name", name)
         check_size(size)
+        content_type = check_content_type(content_type)
+        disposition = content_disposition(filename, inline=inline, content_type=content_type)
         headers = {
-            "Content-Disposition": content_disposition(filename, inline=inline),
-            "Content-Type": check_content_type(content_type) or guess_content_type(filename),
-            **PRIVATE,
+            "Content-Disposition": disposition,
+            "Content-Type": content_type or guess_content_type(filename),
+            **UNSNIFFED,
         }
         etag, last_modified = check_etag(etag), check_last_modified(last_modified)
         resource = resource_of(source, size)
@@ -174,7 +182,8 @@ class BaseStreamingService(ABC, Generic[R]):
                 resource.close()
                 raise SizeMismatch(f"size must be that of source, {resource.size}, got {size}")
             size = resource.size
-            etag = etag or (resource.etag and quote_etag(resource.etag))
+            if etag is None and (own := resource.etag) is not None:
+                etag = quote_etag(own)
             last_modified = last_modified or resource.last_modified
             pieces = negotiator.source(resource, [range(size)])
             headers["Accept-Ranges"] = "bytes"
@@ -188,6 +197,7 @@ class BaseStreamingService(ABC, Generic[R]):
             # date (section 8.8.2.2). It is not in the future (section 8.8.2.1).
             if not now - ONE_SECOND < last_modified <= now:
                 headers["Last-Modified"] = _http_date(min(last_modified, now).astimezone(UTC))
+        headers["Cache-Control"] = NOT_STORED if etag is None and last_modified is None else PRIVATE
         plan = Plan(kind.DOWNLOAD, pieces, OctetsEncoder(size))
         return cls._respond(plan, name, headers, negotiator)
 
@@ -217,7 +227,8 @@ class BaseStreamingService(ABC, Generic[R]):
         headers = {
             "Content-Type": content_type,
             "Content-Disposition": content_disposition(f"{name}.{format}"),
-            **PRIVATE,
+            "Cache-Control": NOT_STORED,
+            **UNSNIFFED,
         }
         source, columns = cls.read_rows(rows, serialize)
         plan = Plan(kind.EXPORT, source, encoder(serialize, columns))

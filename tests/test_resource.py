@@ -63,7 +63,7 @@ class TestErrorsAtTheCall:
     def test_a_path_without_a_file_to_read_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError, match="source must be a file that can be read"):
             download(tmp_path / "missing")
-        with pytest.raises(IsADirectoryError, match="source must be .*: it is a directory"):
+        with pytest.raises(IsADirectoryError, match="source must be .* read: Is a dir"):
             download(tmp_path)
         with pytest.raises(NotADirectoryError):
             download("/dev/null/data")
@@ -73,12 +73,37 @@ class TestErrorsAtTheCall:
     ) -> None:
         """As one is to anybody but root."""
 
-        def refuse(path: str) -> Any:
+        def refuse(path: str, opener: Any) -> Any:
             raise PermissionError(13, "Permission denied", path)
 
         monkeypatch.setattr(io, "FileIO", refuse)
         with pytest.raises(PermissionError, match="can be read: Permission denied"):
             download(path)
+
+    @pytest.mark.parametrize(
+        "path", ["/proc/self/status", "/sys/kernel/mm/transparent_hugepage/enabled"]
+    )
+    def test_a_file_that_is_made_as_it_is_read_is_refused(self, path: str) -> None:
+        """Its size says nothing: it would be sent empty, or break off."""
+        if not os.path.exists(path):
+            pytest.skip("not on this system")
+        with pytest.raises(ValueError, match="a file that knows its size"):
+            download(path)
+
+    def test_nothing_stays_open_of_what_is_refused(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        descriptors = Path("/proc/self/fd")
+        if not descriptors.exists():
+            pytest.skip("not on this system")
+        before = len([*descriptors.iterdir()])
+        for path in (tmp_path / "pipe", "/proc/self/status", tmp_path):
+            with pytest.raises((ValueError, OSError), match="source must be"):
+                download(path)
+        assert len([*descriptors.iterdir()]) == before
+
+    def test_a_path_that_no_system_takes_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="source must be the path of a file"):
+            download("a\0b")
 
     def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")

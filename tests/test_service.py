@@ -16,7 +16,7 @@ def body(response: streamkit.StreamResponse) -> bytes:
     return b"".join(response)
 
 
-PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
+UNSNIFFED = {"X-Content-Type-Options": "nosniff"}
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,8 @@ PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-ca
                 "Content-Type": "application/pdf",
                 "Content-Disposition": 'attachment; filename="a.pdf"',
                 "Content-Length": "3",
-                **PRIVATE,
+                **UNSNIFFED,
+                "Cache-Control": "no-store",
             },
             b"abc",
         ),
@@ -46,7 +47,8 @@ PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-ca
             {
                 "Content-Type": "image/png",
                 "Content-Disposition": 'attachment; filename="a"',
-                **PRIVATE,
+                **UNSNIFFED,
+                "Cache-Control": "no-store",
             },
             b"x",
         ),
@@ -55,7 +57,8 @@ PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-ca
             {
                 "Content-Type": "application/json",
                 "Content-Disposition": 'attachment; filename="orders.json"',
-                **PRIVATE,
+                **UNSNIFFED,
+                "Cache-Control": "no-store",
             },
             b'[\n{"a":1}\n]\n',
         ),
@@ -64,7 +67,8 @@ PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-ca
             {
                 "Content-Type": "text/csv; charset=utf-8",
                 "Content-Disposition": 'attachment; filename="orders.csv"',
-                **PRIVATE,
+                **UNSNIFFED,
+                "Cache-Control": "no-store",
             },
             b"a\r\n1\r\n",
         ),
@@ -73,7 +77,8 @@ PRIVATE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-ca
             {
                 "Content-Type": "application/x-ndjson",
                 "Content-Disposition": 'attachment; filename="orders.ndjson"',
-                **PRIVATE,
+                **UNSNIFFED,
+                "Cache-Control": "no-store",
             },
             b'{"a":1}\n',
         ),
@@ -241,7 +246,12 @@ def test_a_coroutine_is_refused_and_does_not_warn_of_having_been_forgotten() -> 
         (export, {"format": []}, ValueError, "format must be one of"),
         (download, {"source": "a.pdf"}, FileNotFoundError, "source .* 'a.pdf'"),
         (download, {"source": Path("a.pdf")}, FileNotFoundError, "source .* 'a.pdf'"),
-        (download, {"source": "/"}, IsADirectoryError, "source must be .*: it is a directory"),
+        (
+            download,
+            {"source": "/"},
+            IsADirectoryError,
+            "source must be .* read: Is a dir",
+        ),
         (download, {"source": "/dev/null"}, ValueError, "source must be .* a regular file"),
         (download, {"source": StringIO()}, TypeError, "source must be a binary file, .* text mode"),
         (download, {"source": b"abc", "size": 2}, SizeMismatch, "size must be .*, 3, got 2"),
@@ -253,8 +263,6 @@ def test_a_coroutine_is_refused_and_does_not_warn_of_having_been_forgotten() -> 
         (download, {"etag": "a\r\nb"}, ValueError, "etag must be of printable ASCII"),
         (download, {"last_modified": "now"}, TypeError, "last_modified must be a datetime"),
         (download, {"filename": None}, TypeError, "filename"),
-        (download, {"filename": ""}, ValueError, "filename"),
-        (download, {"filename": ".."}, ValueError, "filename"),
         (download, {"name": None}, TypeError, "name must be a str, got NoneType"),
         (download, {"size": "1"}, TypeError, "size must be a number of bytes, an int, got str"),
         (download, {"size": True}, TypeError, "size must be a number of bytes"),

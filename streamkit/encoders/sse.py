@@ -111,8 +111,16 @@ class SSEEncoder(Encoder):
             except UnicodeEncodeError:
                 text = encoder.encode(repaired(data)).decode()
                 self.repaired += 1
-        except (TypeError, ValueError, RecursionError) as error:
+        except RecursionError as error:
+            kind = type(data).__name__
+            raise ValueError(
+                f"data of type {kind} cannot be sent as JSON: it is nested too deeply, or in itself"
+            ) from error
+        except (TypeError, ValueError) as error:
             raise ValueError(f"data cannot be sent as JSON: {error}") from error
+        except Exception as error:
+            # A value's own code is called for its form, and may raise anything.
+            raise ValueError(f"data cannot be sent as JSON: {error!r}") from error
         return f"data: {text}\n"
 
 

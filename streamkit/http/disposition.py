@@ -18,6 +18,9 @@ Common file systems allow 255 (``NAME_MAX``), and a browser adds to the name: ``
 taken, ``.crdownload`` while it saves.
 """
 
+MAX_NAME_LENGTH: Final = 1100
+"""Characters of a name that are looked at: it may come from a user, and be of any length."""
+
 _INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp"})
 
 # U+200C and U+200D say whether a character is joined to the one before, which is never ASCII.
@@ -48,26 +51,29 @@ _COMPRESSED_TYPES: Final = {
 }
 
 
-def content_disposition(filename: str, *, inline: bool = False) -> str:
+def content_disposition(
+    filename: str, *, inline: bool = False, content_type: str | None = None
+) -> str:
     """The value of a ``Content-Disposition`` header (RFC 6266), in ASCII.
 
     A plain name goes out as ``filename="..."``. One with anything but ASCII, a quote or a percent
     sign goes out as ``filename*=UTF-8''...`` (RFC 8187), after a fallback in ``filename`` that has
     lost its accents, and has ``_`` for what is not ASCII even so.
 
-    Of ``filename``, only what follows the last ``/`` or ``\\`` counts. Left out of that are
-    characters that cannot be seen (control and format characters, all bidi overrides among them,
-    and line separators; the joiners of scripts and emoji stay where they follow a character that
-    is not ASCII), spaces at either end and dots at the end; a dot at the start stays. A lone
-    surrogate becomes ``_``, and a name that Windows gives to a device gets a ``_`` before it. What
-    is longer than 240 bytes of UTF-8 is cut before the extension.
+    Of ``filename``, only what follows the last ``/`` or ``\\`` counts, unless that is nothing. Left
+    out of it are characters that cannot be seen (control and format characters, all bidi overrides
+    among them, and line separators; the joiners of scripts and emoji stay where they follow a
+    character that is not ASCII), spaces at either end and dots at the end; a dot at the start
+    stays. A lone surrogate becomes ``_``, and a name that Windows gives to a device gets a ``_``
+    before it. What is longer than 240 bytes of UTF-8 is cut before the extension.
 
-    Raises TypeError if ``filename`` is no str, and ValueError if nothing is left of it.
+    One of which nothing is left is ``download``, with the extension of ``content_type``: names come
+    from users as well.
+
+    Raises TypeError if ``filename`` is no str.
     """
     _check_str(filename)
-    name = _safe_name(filename)
-    if not name:
-        raise ValueError(f"filename must name a file, got {filename!r}")
+    name = _last_component(filename) or f"download{_extension_of(content_type)}"
     fallback = _safe_name(_plain(name)) or "_"
     value = "inline" if inline else "attachment"
     value += f"; filename={quote_header_value(fallback, allow_token=False)}"
@@ -77,15 +83,18 @@ def content_disposition(filename: str, *, inline: bool = False) -> str:
 
 
 def guess_content_type(filename: str) -> str:
-    """The media type that the extension of ``filename`` stands for, without a charset.
+    """The media type that the extension of ``filename`` stands for; text is taken for UTF-8.
 
     For a compressed file it is the type of the compression (``application/gzip`` for ``.tar.gz``),
     so that the client keeps it as it is, and ``application/octet-stream`` for what is unknown.
     """
     # mimetypes takes URLs, and reads any type at all out of a "data:" one.
-    content_type, encoding = mimetypes.guess_type(_safe_name(filename).replace(":", "_"))
+    content_type, encoding = mimetypes.guess_type(_last_component(filename).replace(":", "_"))
     if encoding is not None:
         content_type = _COMPRESSED_TYPES.get(encoding)
+    if content_type is not None and content_type.startswith("text/"):
+        # Without one, browsers read what they show as windows-1252 (WHATWG Encoding, section 4.2).
+        return f"{content_type}; charset=utf-8"
     return content_type or "application/octet-stream"
 
 
@@ -94,10 +103,21 @@ def _check_str(value: object) -> None:
         raise TypeError(f"filename must be a str, got {type(value).__name__}")
 
 
+def _last_component(filename: str) -> str:
+    """What is left of the last part of a path of which anything is left; it may be empty."""
+    *_, last = filename.rstrip(" ./\\").replace("\\", "/").rpartition("/")
+    # What is cut off here would be cut off below, at a cost.
+    return _safe_name(last if len(last) <= MAX_NAME_LENGTH else last[:1000] + last[-100:])
+
+
+def _extension_of(content_type: str | None) -> str:
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    return mimetypes.guess_extension(media_type) or ""
+
+
 @lru_cache
-def _safe_name(filename: str) -> str:
+def _safe_name(name: str) -> str:
     """What is left of a name when it can do no harm; it may be empty."""
-    name = re.split(r"[/\\]", filename)[-1]
     if not (name.isascii() and name.isprintable()):
         name = _STRAY_JOINERS.sub("", "".join(map(_visible, name)))
     name = name.lstrip(" ").rstrip(" .")

@@ -29,8 +29,9 @@ def plain(value: Any) -> Any:
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
         # Scalars and arrays of numpy come here. Their tolist() makes a bare int of a time in
         # nanoseconds, for which datetime has no place.
-        if value.dtype.str.endswith("[ns]"):
-            value = value.astype(value.dtype.str.replace("[ns]", "[us]"))
+        name = getattr(value.dtype, "str", "")
+        if name.endswith("[ns]"):
+            value = value.astype(name.replace("[ns]", "[us]"))
         return value.tolist()
     try:
         names, values = read(value)

@@ -198,9 +198,34 @@ def test_an_element_that_has_no_json_form_costs_only_itself() -> None:
     assert encoded(encoder, ["a", object(), cyclic, "b"]) == (
         b"data: a\n\n: refused\n: refused\ndata: b\n\n"
     )
-    assert [str(error)[:26] for error in encoder.refused] == [
-        "data cannot be sent as JSON"[:26]
-    ] * 2
+    assert [str(error).partition(":")[0] for error in encoder.refused] == [
+        "data cannot be sent as JSON",
+        "data of type list cannot be sent as JSON",
+    ]
+
+
+def test_an_element_whose_own_code_raises_costs_only_itself() -> None:
+    """A value is asked for its form, and may raise anything."""
+
+    class Dump:
+        def model_dump(self) -> Any:
+            raise KeyError("k")
+
+    class Dtype:
+        """Without the ``str`` that those of numpy have, as pandas' own."""
+
+    class Series:
+        dtype = Dtype()
+
+        def tolist(self) -> list[int]:
+            return [1]
+
+    encoder = SSEEncoder()
+    assert encoded(encoder, ["a", {"v": Dump()}, {"v": Series()}, "b"]) == (
+        b'data: a\n\n: refused\ndata: {"v":[1]}\n\ndata: b\n\n'
+    )
+    (reason,) = encoder.refused
+    assert "KeyError('k')" in str(reason)
 
 
 @pytest.mark.parametrize("returned", [None, 1, b"a", ["a"]])

@@ -163,7 +163,12 @@ def test_headers_pass_a_lint(
     linter.process_headers([(b"Date", http_date(now).encode()), *raw])
     linter.feed_content(answer.body)
     linter.finish_content(True)
-    worse = {note.subject for note in linter.notes if note.level in (levels.WARN, levels.BAD)}
+    worse = {
+        note.subject
+        for note in linter.notes
+        # The bytes are random, and no text, whatever their name says.
+        if note.level in (levels.WARN, levels.BAD) and type(note).__name__ != "CHARSET_UNDECODABLE"
+    }
     if answer.headers.get("Content-Type", "").startswith("multipart/"):
         # Later versions miss what must not be there (RFC 9110, section 15.3.7.2).
         worse.discard("field-content-range")

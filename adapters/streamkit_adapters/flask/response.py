@@ -10,7 +10,6 @@ from streamkit.adapting import (
     BaseStreamingService,
     Chunks,
     ClientLeft,
-    ServerFile,
     StreamResponse,
     wsgi_body,
     wsgi_request,
@@ -94,11 +93,13 @@ class StreamingResponse(flask.Response):
         self._set_status(reply.status)
         if isinstance(reply.body, Chunks):
             self.response = _Body(reply.body, tell_handled)
-            return
-        self.response = wsgi_body(reply.body, environ)
-        if isinstance(reply.body, ServerFile):
+        elif isinstance(reply.body, bytes):
+            # werkzeug would tell the length of a list, which that of a head alone is not.
+            self.response = iter((reply.body,))
+        else:
             # werkzeug would put an iterator around the file, in which a server does not see that it
             # is one to send by itself.
+            self.response = wsgi_body(reply.body, environ)
             self.direct_passthrough = True
             stream.call_on_close(lambda _: self.close())
 

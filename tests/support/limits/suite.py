@@ -150,6 +150,20 @@ class Suite(ABC):
             assert source.closed.wait(WAIT)
             assert (source.given, source.closes) == (0, 1)
 
+    @pytest.mark.parametrize("kind", ["sse", "export"])
+    def test_a_head_alone_says_nothing_of_a_length_that_is_unknown(self, kind: str) -> None:
+        source = SyncSource([1])
+        views = {
+            "sse": lambda s: s.sse("s", source),
+            "export": lambda s: s.export("e", source, "ndjson"),
+        }
+        with self.serve(views[kind]) as app:
+            answer = self.ask(app, "HEAD")
+        assert answer.status == 200
+        assert "Content-Length" not in answer.headers
+        assert source.closed.wait(WAIT)
+        assert source.given == 0
+
     def test_without_a_limit_all_streams_are_let_in(self, clients: ExitStack) -> None:
         with self.serve(lambda s: s.sse("s", AsyncSource(["event", forever]))) as app:
             for _ in range(20):

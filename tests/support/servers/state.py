@@ -46,5 +46,9 @@ class State:
     """Of all streams that were asked for, by the names that their requests gave them."""
 
     def own_threads(self) -> list[str]:
-        """The names of those that are not the server's."""
-        return sorted(name for name in self.threads if name.startswith("streamkit"))
+        """The names of those that are not the server's, but for the one that finds lost streams.
+
+        That one there is in each process that has streamed.
+        """
+        own = (name for name in self.threads if name.startswith("streamkit"))
+        return sorted(name for name in own if name != "streamkit-lost")

@@ -3,16 +3,17 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from combinations import wait_until
+from combinations import WAIT, wait_until
 
 import streamkit
 from streamkit import StreamingService, recycling, signals
@@ -187,17 +188,41 @@ def test_if_no_thread_is_to_be_had_the_next_stream_tries_again(
     assert b"retry" in b"".join(second)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-def test_a_child_looks_at_its_own_worker() -> None:
+PROGRAM = """
+import os, signal, warnings
+from test_recycling import ThreadWorker, open_stream, threads
+
+# About forking while there are threads, which is what this is about.
+warnings.simplefilter("ignore", DeprecationWarning)
+
+def stream():
     worker = ThreadWorker(max_requests=10)
     signal.signal(signal.SIGTERM, worker.handle_exit)
     chunks = open_stream()
-    with warnings.catch_warnings():
-        # About forking while there are threads, which is what this is about.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if not child:
-        os._exit(len(recycling._watched))
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    print(threads(), flush=True)
     worker.alive = False
-    b"".join(chunks)
+    print(b"retry" in b"".join(chunks), flush=True)
+
+worker = ThreadWorker(max_requests=10)
+signal.signal(signal.SIGTERM, worker.handle_exit)
+opened = open_stream()
+child = os.fork()
+if not child:
+    stream()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_child_looks_at_its_own_worker() -> None:
+    path = os.pathsep.join((str(Path(__file__).parent), *sys.path))
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=WAIT * 4,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\nTrue\n0\n", "")

@@ -20,7 +20,7 @@ PROGRAM = """
     client = socket.create_connection(listener.getsockname())
     connection, _ = listener.accept()
     client.sendall(b"a body that nobody reads")
-    look = watch({"gunicorn.socket": connection})
+    look = watch({"gunicorn.socket": connection}, live=True)
 
     switches = []
     settrace(lambda event, greenlets: switches.append(event))

@@ -11,8 +11,6 @@ prometheus-client keeps one set of values a process, whatever the registry: use 
 """
 
 import os
-import re
-import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterator
 from threading import RLock
@@ -23,6 +21,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from streamkit.label import visible
 from streamkit.log import say_once
 
 __all__ = ["MetricsService", "Outcome", "StreamMetrics", "expose", "stream_metrics", "use"]
@@ -35,9 +34,6 @@ LABELS: Final = ("kind", "stream", "tenant")
 
 OTHER: Final = "other"
 """The label value that stands for all there is no room for."""
-
-MAX_LABEL_LENGTH: Final = 120
-"""Characters of a label value; there is no end to those that may come from a request."""
 
 MAX_STREAM_NAMES: Final = 100
 """How many values of its own the label ``stream`` takes; any further one is ``other``."""
@@ -54,13 +50,6 @@ lines took it one, and 30,000 combinations 13.
 DURATION_BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600, 14400, 28800)
 
 FIRST_BYTE_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-
-_INVISIBLE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp"})
-
-# Invisible too, but categorised as marks and letters.
-_FILLERS: Final = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
 
 # Held across a fork, so that no child begins life with it taken, or with a stream half made.
 _lock = RLock()
@@ -208,7 +197,7 @@ class MetricsService:
             # Most values are as they can be seen, and most streams are not the first of theirs.
             found = self._streams.get((kind, name, tenant))
             if found is None:
-                labels = (kind, self._admit_name(_visible(name)), _visible(tenant))
+                labels = (kind, self._admit_name(visible(name)), visible(tenant))
                 found = self._streams.get(labels) or self._make(labels)
             self._use(found)
             return found
@@ -334,14 +323,6 @@ def _check_registry(value: object) -> None:
     if not isinstance(value, CollectorRegistry):
         expected = "a prometheus_client.CollectorRegistry"
         raise TypeError(f"registry must be {expected}, got {type(value).__name__}")
-
-
-def _visible(value: str) -> str:
-    """A label value without what cannot be seen."""
-    # Cut first, as normalising takes time that is quadratic in a run of combining marks.
-    value = _FILLERS.sub("", value[: 4 * MAX_LABEL_LENGTH])
-    value = "".join(c for c in value if unicodedata.category(c) not in _INVISIBLE_CATEGORIES)
-    return unicodedata.normalize("NFKC", value)[:MAX_LABEL_LENGTH].strip() or "unknown"
 
 
 _services: WeakKeyDictionary[CollectorRegistry, MetricsService] = WeakKeyDictionary()

@@ -29,8 +29,9 @@ from streamkit.plan import Plan
 from streamkit.reply import Reply
 from streamkit.request import Request
 from streamkit.source import Source
+from streamkit.stream.async_chunks import AsyncChunks, Departure
 from streamkit.stream.batches import RETRY
-from streamkit.stream.chunks import AsyncChunks, Chunks, Departure
+from streamkit.stream.chunks import Chunks
 from streamkit.stream.lost import look_for_lost, lose
 from streamkit.stream.once import Once
 from streamkit.stream.pipeline import AsyncWait, Pipeline, Wait, follower, on_loop, on_thread

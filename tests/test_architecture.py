@@ -21,6 +21,7 @@ WORDS = frozenset(
         "errors",
         "event",
         "kind",
+        "label",
         "metrics",
         "recycling",
         "request",

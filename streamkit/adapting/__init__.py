@@ -35,7 +35,8 @@ from streamkit.rows.tables import Table
 from streamkit.rows.values import plain
 from streamkit.service import BaseStreamingService, Source
 from streamkit.source import Inline, aclose
-from streamkit.stream.chunks import AsyncChunks, Chunks
+from streamkit.stream.async_chunks import AsyncChunks
+from streamkit.stream.chunks import Chunks
 from streamkit.stream.once import LastOf, Once
 from streamkit.stream.server_file import BLOCK_BYTES, ServerFile
 from streamkit.stream.wake import running_loop

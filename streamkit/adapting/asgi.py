@@ -17,7 +17,7 @@ from streamkit.adapting.receiving import (
 )
 from streamkit.request import Request
 from streamkit.response import StreamResponse
-from streamkit.stream.chunks import AsyncChunks
+from streamkit.stream.async_chunks import AsyncChunks
 from streamkit.stream.server_file import ServerFile
 
 __all__ = ["asgi_headers", "asgi_pass_through", "asgi_respond", "raw_headers"]

@@ -447,7 +447,7 @@ def test_no_timer_is_left_by_a_stream_that_is_over() -> None:
 
 def test_another_task_than_the_one_that_waits_may_close(monkeypatch: pytest.MonkeyPatch) -> None:
     """And then waits itself, for the source to close."""
-    monkeypatch.setattr("streamkit.stream.chunks.MAX_CLOSING", 10 * WAIT)
+    monkeypatch.setattr("streamkit.stream.async_chunks.MAX_CLOSING", 10 * WAIT)
 
     async def slow() -> Any:
         try:
@@ -523,7 +523,7 @@ class TestClosingFromAnotherThread:
 def test_a_loop_hears_of_its_clients_though_no_chunk_has_to_be_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("streamkit.stream.chunks.TASK_TURN", 0.0)
+    monkeypatch.setattr("streamkit.stream.async_chunks.TASK_TURN", 0.0)
 
     async def main() -> None:
         source = SyncSource([bytes(64 * 1024)] * 3)

@@ -429,7 +429,7 @@ class AsyncSuite(Suite):
     ) -> None:
         """As the process is shut down: sooner then."""
         let_stall(monkeypatch, 1000.0)
-        monkeypatch.setattr("streamkit.stream.chunks.MAX_CLOSING", 0.05)
+        monkeypatch.setattr("streamkit.stream.async_chunks.MAX_CLOSING", 0.05)
         source = AsyncSource(["event", forever])
 
         async def send(event: Any) -> None:

@@ -4,25 +4,19 @@ import io
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from inspect import isasyncgenfunction, iscoroutinefunction, signature, unwrap
+from inspect import isasyncgenfunction, iscoroutinefunction, signature
 from os import PathLike
-from typing import Any, Final
+from typing import Any
 
 from werkzeug.http import generate_etag
 
-from streamkit.source import aclose, check_async
+from streamkit.open_file import PIECE_BYTES, is_regular, unwrapped
+from streamkit.source import check_async
 
-__all__ = ["FileResource", "Open", "Resource", "file_source", "resource_of"]
-
-PIECE_BYTES: Final = 64 * 1024
-"""Bytes that are read at a time of a file, or cut of what is in memory.
-
-As many as a chunk has (``CHUNK_BYTES`` in streamkit/stream/batches.py, which says why): each piece
-is sent as it is, and neither joined to others nor copied.
-"""
+__all__ = ["FileResource", "Open", "Resource", "resource_of"]
 
 Open = Callable[[int, int], Iterable[bytes] | AsyncIterable[bytes]]
 """Returns the bytes of an object from one offset up to another, in pieces."""
@@ -85,7 +79,7 @@ class FileResource(Resource):
 
     def __init__(self, file: Any, path: str | None = None) -> None:
         """``path`` is what was opened, if a path was given."""
-        opened = _unwrapped(file)
+        opened = unwrapped(file)
         # What was written to the file may still be in its buffer, and not on the disk.
         opened.flush()
         self._begin = opened.tell()
@@ -154,51 +148,6 @@ class ReopenableResource(Resource):
         return pieces
 
 
-class _FileSource:
-    """An open file that is read once, from where it stands."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def __iter__(self) -> Iterator[bytes]:
-        # The file's own iterator gives lines, which may be of any length.
-        while piece := self._file.read(PIECE_BYTES):
-            yield piece
-
-    def close(self) -> None:
-        if hasattr(self._file, "close"):
-            self._file.close()
-
-
-class _AsyncFileSource:
-    """An open file whose methods are coroutine functions, read once, from where it stands."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while piece := await self._file.read(PIECE_BYTES):
-            yield piece
-
-    async def aclose(self) -> None:
-        await aclose(self._file)
-
-
-def file_source(source: Any) -> Any:
-    """An open file as a source of pieces, and any other source as it is.
-
-    Raises TypeError for a file that is open in text mode, ValueError for one that cannot be read.
-    """
-    if isinstance(_unwrapped(source), io.TextIOBase):
-        raise TypeError('source must be a binary file, got one in text mode: open it with "rb"')
-    if isinstance(source, io.IOBase) and not source.readable():
-        raise ValueError(f'source must be a file that is open for reading, "rb", got {source!r}')
-    read = getattr(source, "read", None)
-    if not callable(read):
-        return source
-    return (_AsyncFileSource if iscoroutinefunction(read) else _FileSource)(source)
-
-
 def resource_of(source: Any, size: int | None) -> Resource | None:
     """The resource that ``source`` is; None if it can only be read once, from its beginning.
 
@@ -209,10 +158,10 @@ def resource_of(source: Any, size: int | None) -> Resource | None:
         return _open(os.fsdecode(source))
     if isinstance(source, bytes | bytearray | memoryview):
         return MemoryResource(source)
-    opened = _unwrapped(source)
+    opened = unwrapped(source)
     if isinstance(opened, io.BytesIO):
         return MemoryResource(opened.getvalue()[opened.tell() :], source.close)
-    if _is_regular(opened):
+    if is_regular(opened):
         return FileResource(source)
     if callable(source) and not hasattr(source, "__iter__") and not hasattr(source, "__aiter__"):
         return _reopenable(source, size)
@@ -256,31 +205,6 @@ def _check_file(file: io.FileIO, path: str) -> None:
             f"are read do not: read {path!r}, and pass its bytes"
         )
     file.seek(0)
-
-
-def _unwrapped(file: Any) -> Any:
-    """The file that is in a wrapper, such as those of ``tempfile`` and of Django."""
-    while hasattr(file, "file") and _reads_as(file, file.file):
-        file = file.file
-    return file
-
-
-def _reads_as(file: Any, wrapped: Any) -> bool:
-    """Whether ``file`` reads what it has ``wrapped`` as it is, and does not decrypt it, say."""
-    read: Any = getattr(file, "read", None)
-    reads: Any = getattr(wrapped, "read", None)
-    return read is not None and unwrap(read) == unwrap(reads)
-
-
-def _is_regular(file: Any) -> bool:
-    # A buffered reader may have a decompressor under it, or the member of an archive, whose bytes
-    # are not those of a file.
-    raw = file.raw if isinstance(file, io.BufferedReader | io.BufferedRandom) else file
-    return (
-        isinstance(raw, io.FileIO)
-        and raw.readable()
-        and stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
-    )
 
 
 def _reopenable(function: Any, size: int | None) -> ReopenableResource | None:

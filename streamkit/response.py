@@ -39,7 +39,7 @@ from streamkit.stream.record import Record
 from streamkit.stream.server_file import FileStream, ServerFile
 from streamkit.stream.setting import Callback, Setting
 from streamkit.stream.unread import Unread
-from streamkit.stream.wake import running_loop
+from streamkit.stream.wake import asyncio_loop, running_loop
 
 __all__ = ["StreamResponse"]
 
@@ -287,13 +287,7 @@ class StreamResponse:
     def _async_chunks(
         self, plan: Plan, departure: Departure | None = None, *, has_body: bool = False
     ) -> AsyncChunks:
-        loop = running_loop()
-        if loop is None:
-            self.close()
-            raise RuntimeError(
-                "streamkit needs an event loop of asyncio: with trio (hypercorn -k trio) it cannot "
-                "stream, with hypercorn -k asyncio or -k uvloop it can"
-            )
+        loop = asyncio_loop()
         pipeline = self._open(lambda: on_loop(plan, self._setting, loop))
         return AsyncChunks(pipeline, departure, watches_late=has_body)
 

@@ -34,9 +34,10 @@ from streamkit.http.events import Events
 from streamkit.http.negotiation import Negotiator
 from streamkit.http.parts import Parts
 from streamkit.metrics import stream_metrics
+from streamkit.open_file import file_source
 from streamkit.plan import Plan
 from streamkit.request import context
-from streamkit.resource import Open, file_source, resource_of
+from streamkit.resource import Open, resource_of
 from streamkit.response import StreamResponse
 from streamkit.rows.tables import Table, read_table
 from streamkit.source import Inline, check_source

@@ -128,7 +128,7 @@ class Source:
             return False
         return on_loop or not hasattr(self._iterable, "__iter__")
 
-    def refusal(self) -> str | None:
+    def reason_against_loop(self) -> str | None:
         """Why it cannot be streamed on an event loop; None if it can."""
         return _INLINE_ON_LOOP if self.inline and not self.reads_async(on_loop=True) else None
 

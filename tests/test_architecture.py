@@ -23,6 +23,7 @@ WORDS = frozenset(
         "kind",
         "label",
         "metrics",
+        "open_file",
         "recycling",
         "request",
         "resource",

@@ -20,9 +20,9 @@ class Events(Negotiator):
 
     To the standard a blank line behind a comment, or behind a ``retry:`` by itself, means nothing
     (WHATWG HTML, 9.2.6). fetch-event-source makes an empty event of it, and so do httpx-sse and
-    openai-python once an id was seen. All of these say in ``Accept`` what they want to have. Who
-    does not, or wants anything, may be code by hand that splits at blank lines and looks for
-    ``data:`` at the start: it would lose the event behind a comment that had none.
+    openai-python once an id or a ``retry`` was seen. All of these say in ``Accept`` what they want
+    to have. Who does not, or wants anything, may be code by hand that splits at blank lines and
+    looks for ``data:`` at the start: it would lose the event behind a comment that had none.
     """
 
     def __init__(self, serialize: Callable[[Any], Any] | None) -> None:

@@ -47,7 +47,7 @@ class Answer:
 
     status: int
     plan: Plan | None
-    """None: only the head is sent."""
+    """None: there is no stream to be sent."""
     file: FileResource | None = None
     """The file that is all of the body, from its first byte on, if that is so."""
 

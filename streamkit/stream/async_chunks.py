@@ -201,7 +201,7 @@ class AsyncChunks:
         call_on(self._loop, self._give_up_if_stalled)
 
     def _give_up_if_stalled(self) -> None:
-        """Whether the client takes what it is sent; one that does not is as good as gone."""
+        """Make the consumer leave if its client takes nothing: it is as good as gone."""
         self._timer.cancel()
         if self._pipeline.lifetime.has_left:
             return

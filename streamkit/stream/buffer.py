@@ -30,8 +30,9 @@ class Buffer:
 
     ::
 
-        open ──end──▶ ended          offer only while open, end once
-          └──abandon──┴──▶ abandoned     from any state, from any thread
+        end, once               the producer is done, and offers nothing more
+        abandon, at any time    the consumer wants nothing more; also of a buffer that has ended,
+                                as one that is abandoned goes on to end
 
     The producer calls ``offer`` and ``end``, the consumer ``drain``, either of them or a third
     thread ``abandon``. There is no lock: every counter is written by one side only, and the methods

@@ -66,8 +66,8 @@ def on_loop(plan: Plan, setting: Setting, loop: asyncio.AbstractEventLoop) -> "P
     Raises RuntimeError if an inline source would block ``loop``.
     """
     source = Source(plan.source)
-    if refusal := source.refusal():
-        raise RuntimeError(refusal)
+    if reason := source.reason_against_loop():
+        raise RuntimeError(reason)
     wake = LoopWake(loop)
     pump: Pump
     if source.reads_async(on_loop=True):
@@ -102,7 +102,7 @@ class Pipeline(Generic[W]):
         self.agenda = Agenda(plan.kind)
         # Whoever encodes the batch, or frees it, takes this out meanwhile: of two threads that come
         # at once, one finds it.
-        self._batch_in_hand = [None]
+        self._batch_token = [None]
         self._setting = setting
         self._encoder = plan.encoder
         self._pump: Pump | None = pump
@@ -112,13 +112,15 @@ class Pipeline(Generic[W]):
     def take(self) -> bytes | None:
         """The next chunk, or None: then either the consumer has left, or it is to wait.
 
+        ``b""`` once, if it is there to return by a certain time.
+
         Raises what the source or the encoder raised, after the chunks before it.
         """
         lifetime = self.lifetime
         if lifetime.is_open:
             self._start()
         try:
-            self._batch_in_hand.pop()
+            self._batch_token.pop()
         except IndexError:
             # Another thread is freeing it: this consumer was made to leave.
             return None
@@ -135,7 +137,7 @@ class Pipeline(Generic[W]):
                 raise RuntimeError("a source or serializer raised StopAsyncIteration") from error
             raise
         finally:
-            self._batch_in_hand.append(None)
+            self._batch_token.append(None)
             if lifetime.has_left:
                 self._free_batch()
         if lifetime.has_left:
@@ -206,7 +208,7 @@ class Pipeline(Generic[W]):
             pump.start(self._source_closed)
         except BaseException as error:
             # There is no thread to be had, say. An interrupt may come when there is one already.
-            if pump.begins():
+            if pump.claim_source():
                 self._do(self.lifetime.fail_to_start(), pump)
             self.leave("failed", error)
             raise
@@ -240,12 +242,12 @@ class Pipeline(Generic[W]):
 
     def _free_batch(self) -> None:
         try:
-            self._batch_in_hand.pop()
+            self._batch_token.pop()
         except IndexError:
             # Another thread is encoding it, and comes by here afterwards.
             return
         self._batches.close()
-        self._batch_in_hand.append(None)
+        self._batch_token.append(None)
 
     def _settle(self) -> None:
         """Both sides have left."""

@@ -58,7 +58,7 @@ class Pump(ABC):
     def __init__(self, source: Source, context: Context, buffer: Buffer) -> None:
         self.source = source
         self.buffer = buffer
-        self.begins = Once()
+        self.claim_source = Once()
         """Claimed by whoever begins with the source: this pump, or who closes it unread."""
         self._context = context
 
@@ -67,7 +67,7 @@ class Pump(ABC):
         """Begin to read, and call ``closed`` once the source is closed, outside of its context.
 
         Called once at the most. Raises RuntimeError if there is no thread to be had, and whatever
-        interrupts the caller: then ``begins`` says whether it has begun all the same.
+        interrupts the caller: then ``claim_source`` says whether it has begun all the same.
         """
 
     @abstractmethod
@@ -106,7 +106,7 @@ class ThreadPump(Pump):
         pass
 
     def _run(self, closed: Closed) -> None:
-        if not self.begins():
+        if not self.claim_source():
             return
         try:
             self._context.run(self._read)
@@ -166,7 +166,7 @@ class TaskPump(Pump):
         call_on(self._loop, self._cancel)
 
     def _start(self, closed: Closed) -> None:
-        if not self.begins():
+        if not self.claim_source():
             return
         self._task = self._loop.create_task(self._run(), context=self._context)
         self._task.add_done_callback(lambda task: self._end(task, closed))
@@ -231,7 +231,7 @@ class InlinePump(Pump):
         self._closed: Closed | None = None
 
     def start(self, closed: Closed) -> None:
-        if self.begins():
+        if self.claim_source():
             self._reading = self._read()
             self._closed = closed
 

@@ -7,7 +7,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
-__all__ = ["NOBODY", "LoopWake", "ThreadWake", "Wake", "call_on", "running_loop", "weakly"]
+__all__ = [
+    "NOBODY",
+    "LoopWake",
+    "ThreadWake",
+    "Wake",
+    "asyncio_loop",
+    "call_on",
+    "running_loop",
+    "weakly",
+]
 
 
 class Wake(Protocol):
@@ -132,6 +141,17 @@ def weakly(method: Callable[[], None]) -> Callable[[], None]:
             found()
 
     return call
+
+
+def asyncio_loop() -> asyncio.AbstractEventLoop:
+    """The event loop that the caller runs on. Raises RuntimeError if that is not asyncio's."""
+    loop = running_loop()
+    if loop is None:
+        raise RuntimeError(
+            "streamkit needs an event loop of asyncio: with trio (hypercorn -k trio) it cannot "
+            "stream, with hypercorn -k asyncio or -k uvloop it can"
+        )
+    return loop
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

@@ -52,21 +52,23 @@ _watched: dict[str, object] = {}
 """The worker of this process, once it was found, whether it may be replaced or not."""
 
 
-def watch(handlers: Iterable[object], retire: Callable[[], object]) -> None:
+def watch(handlers: Iterable[object], retire: Callable[[], object]) -> bool:
     """Have ``retire`` called, once, when the worker that ``handlers`` are methods of is to go.
 
     On a thread of its own, which there is only where a server replaces its workers. To be called on
-    the thread that a stream starts on: an event loop has handlers of its own.
+    the thread that a stream starts on: an event loop has handlers of its own. False if that is to
+    be asked again, as there was no thread to be had.
     """
     if _watched:
-        return
+        return True
     for handler in _with_those_of_the_loop(handlers):
         worker = getattr(handler, "__self__", None)
         if (kind := _kind_of(worker)) is None:
             continue
         if _watched.setdefault("worker", worker) is worker and _is_limited(kind, worker):
-            _start(kind, worker, retire)
-        return
+            return _start(kind, worker, retire)
+        return True
+    return True
 
 
 def _with_those_of_the_loop(handlers: Iterable[object]) -> Iterator[object]:
@@ -106,7 +108,7 @@ def _told(question: Callable[[Any], object], worker: object) -> object:
         return None
 
 
-def _start(kind: _Worker, worker: object, retire: Callable[[], object]) -> None:
+def _start(kind: _Worker, worker: object, retire: Callable[[], object]) -> bool:
     def look() -> None:
         while not _told(kind.goes, worker):
             time.sleep(INTERVAL)
@@ -117,6 +119,8 @@ def _start(kind: _Worker, worker: object, retire: Callable[[], object]) -> None:
     except RuntimeError:
         # There is no thread to be had. The next stream tries again.
         _watched.clear()
+        return False
+    return True
 
 
 if hasattr(os, "register_at_fork"):

@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from importlib import import_module
 from types import FrameType
 from typing import Any, Final, Protocol
 
@@ -22,6 +23,10 @@ QUIT: Final = getattr(signal, "SIGQUIT", None)
 """What gunicorn's arbiter, when it is interrupted, sends to its workers. Elsewhere it is a user's
 way to have a process dump its core, which then is not put off.
 """
+
+# Each live stream asks for the handlers, and the functions of ``signal`` take 8 microseconds to
+# make enums of them.
+_signal: Final[Any] = import_module("_signal")
 
 SIGNALS: Final = tuple(filter(None, (signal.SIGTERM, signal.SIGINT, QUIT)))
 
@@ -46,12 +51,17 @@ _live: set[LiveStream] = set()
 _shut_down = False
 _put_off: set[int] = set()
 
+_settled: tuple[Any, ...] | None = None
+"""The handlers when a live stream last left nothing to change of them."""
+_borrower: "_Borrower | None" = None
+"""The last one; most processes need no other."""
+
 
 def add(stream: LiveStream) -> None:
     """A live stream starts; it is retired when the process shuts down, be it now."""
     _live.add(stream)
-    _look_after_handlers()
-    recycling.watch(map(_handler, SIGNALS), shutdown)
+    if _handlers() != _settled:
+        _settle_handlers()
     if _shut_down:
         stream.retire()
 
@@ -60,7 +70,7 @@ def discard(stream: LiveStream) -> None:
     """A live stream is over, or another stream is."""
     if stream in _live:
         _live.discard(stream)
-        if not _live:
+        if not _live and any(type(handler) is _Borrower for handler in _handlers()):
             _look_after_handlers()
 
 
@@ -96,6 +106,20 @@ def shutdown_on_signals() -> None:
     _look_after_handlers()
 
 
+def _handlers() -> tuple[Any, ...]:
+    return tuple(map(_signal.getsignal, SIGNALS))
+
+
+def _settle_handlers() -> None:
+    """Chain those that are to be chained, and find out whose they are."""
+    global _settled
+    _look_after_handlers()
+    handlers = _handlers()
+    if handlers != _settled and not any(map(_is_to_change, SIGNALS)):
+        is_known = recycling.watch(map(_handler, SIGNALS), shutdown)
+        _settled = handlers if is_known else None
+
+
 def _look_after_handlers() -> None:
     """Have the main thread chain the handlers, or give Python's own back."""
     if not any(map(_is_to_change, SIGNALS)):
@@ -109,19 +133,28 @@ def _look_after_handlers() -> None:
 
 
 def _chain(number: int = 0, frame: FrameType | None = None) -> None:
-    if RELAY is not None and signal.getsignal(RELAY) == signal.SIG_DFL:
+    if RELAY is not None and _signal.getsignal(RELAY) == signal.SIG_DFL:
         signal.signal(RELAY, _chain)
     for number in filter(_is_to_change, SIGNALS):
-        handler = signal.getsignal(number)
+        handler = _signal.getsignal(number)
         if isinstance(handler, _Borrower):
-            signal.signal(number, handler.previous)
+            _signal.signal(number, handler.previous)
         else:
-            handles = _Borrower if _is_pythons_own(handler) else _Handler
-            signal.signal(number, handles(handler))
+            _signal.signal(number, _successor(handler))
+
+
+def _successor(handler: Any) -> "_Handler":
+    """What is put in its place: the same as last time, where it was given back since."""
+    global _borrower
+    if not _is_pythons_own(handler):
+        return _Handler(handler)
+    if _borrower is None or _borrower.previous is not handler:
+        _borrower = _Borrower(handler)
+    return _borrower
 
 
 def _is_to_change(number: int) -> bool:
-    handler = signal.getsignal(number)
+    handler = _signal.getsignal(number)
     if isinstance(handler, _Borrower):
         return not _live
     # None is one that is not Python's, and could not be called.
@@ -140,7 +173,7 @@ def _is_pythons_own(handler: Any) -> bool:
 
 def _handler(number: int) -> Any:
     """What was there before, where it is chained."""
-    handler = signal.getsignal(number)
+    handler = _signal.getsignal(number)
     return handler.previous if isinstance(handler, _Handler) else handler
 
 
@@ -211,8 +244,9 @@ def _send(number: int) -> None:
 
 def _forget() -> None:
     """A child of a fork has no streams, and is not shut down with its parent."""
-    global _shut_down
+    global _shut_down, _settled
     _shut_down = False
+    _settled = None
     _live.clear()
     _put_off.clear()
 

@@ -50,11 +50,13 @@ request_body: ContextVar[Body | None] = ContextVar("streamkit.request_body", def
 def may_have_body(method: str, headers: Headers) -> bool:
     """Whether a request has a body, or might have one whose length it does not tell.
 
-    RFC 9110, section 9.3: GET and its like have none that means anything.
+    That of GET and HEAD means nothing (RFC 9110, section 9.3.1).
     """
-    if headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers:
-        return True
-    return "Content-Length" not in headers and method in ("PATCH", "POST", "PUT")
+    if method in ("GET", "HEAD"):
+        return False
+    if "Content-Length" in headers:
+        return headers["Content-Length"] != "0"
+    return "Transfer-Encoding" in headers or method in ("PATCH", "POST", "PUT")
 
 
 async def departure(receive: Receive) -> None:

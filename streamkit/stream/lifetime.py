@@ -76,26 +76,21 @@ class Lifetime:
     whatever thread; it returns what the caller has to do next, if anything.
     """
 
-    __slots__ = ("_state", "outcome", "raised", "source_error")
+    __slots__ = ("_state", "has_left", "is_open", "outcome", "raised", "source_error")
 
     def __init__(self) -> None:
         self._state = _OPEN
+        # Both are looked at several times a chunk, and change with the state.
+        self.is_open = True
+        """Whether the consumer has yet to ask for its first chunk, and has not left either."""
+        self.has_left = False
+        """Whether the consumer has left, or was made to."""
         self.outcome: Outcome = "disconnected"
         """How the stream ended, by the word of the first who made the consumer leave."""
         self.raised: BaseException | None = None
         """What the consumer was told of, if the stream failed."""
         self.source_error: BaseException | None = None
         """What the source failed with, or its close, whether or not a consumer was told of it."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the consumer has yet to ask for its first chunk, and has not left either."""
-        return self._state is _OPEN
-
-    @property
-    def has_left(self) -> bool:
-        """Whether the consumer has left, or was made to."""
-        return self._state is _CLOSING or self._state is _SETTLED
 
     @property
     def is_settled(self) -> bool:
@@ -139,4 +134,6 @@ class Lifetime:
 
     def _go(self, table: Table) -> Duty | None:
         self._state, duty = table.get(self._state, (self._state, None))
+        self.is_open = self._state is _OPEN
+        self.has_left = self._state is _CLOSING or self._state is _SETTLED
         return duty

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from streamkit.log import say
 from streamkit.stream.once import Once
 
-__all__ = ["look_for_lost", "lose"]
+__all__ = ["look_for_lost", "lose", "own_threads"]
 
 
 class _Lost:
@@ -22,6 +22,7 @@ class _Lost:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Callable[[], object]] | None = None
         self._starts = Once()
+        self.is_watched = False
 
     @property
     def waiting(self) -> "queue.SimpleQueue[Callable[[], object]]":
@@ -40,6 +41,8 @@ class _Lost:
         except RuntimeError:
             # There is no thread to be had now. Lost streams wait until a later one gets a thread.
             self._starts = Once()
+        else:
+            self.is_watched = True
 
     @staticmethod
     def _close_all(lost: "queue.SimpleQueue[Callable[[], object]]") -> None:
@@ -87,6 +90,11 @@ def look_for_lost() -> None:
     A finalizer could not: it may run anywhere, and so within the start of another thread.
     """
     _lost.watch()
+
+
+def own_threads() -> int:
+    """How many threads there are that only wait for something to be lost: one, or none yet."""
+    return int(_lost.is_watched)
 
 
 def lose(close: Callable[[], object]) -> None:

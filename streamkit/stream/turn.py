@@ -3,6 +3,8 @@
 import threading
 import time
 
+from streamkit.stream import lost
+
 __all__ = ["Turn"]
 
 
@@ -28,6 +30,6 @@ class Turn(threading.local):
         if length < self._length:
             return
         is_busy = time.thread_time() - self._used > length / 2
-        if is_busy and threading.active_count() > 1:
+        if is_busy and threading.active_count() - lost.own_threads() > 1:
             time.sleep(self._rest)
         self._began, self._used = time.monotonic(), time.thread_time()

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from streamkit.stream import lost
 from streamkit.stream import turn as interpreter
 from streamkit.stream.turn import Turn
 
@@ -32,6 +33,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     monkeypatch.setattr(interpreter, "time", time)
     threading = SimpleNamespace(active_count=lambda: clocks.threads)
     monkeypatch.setattr(interpreter, "threading", threading)
+    monkeypatch.setattr(lost, "own_threads", lambda: 0)
     return clocks
 
 
@@ -60,6 +62,16 @@ def test_a_thread_that_has_slept_itself_does_not_rest(clocks: Clocks, turn: Turn
 
 def test_the_only_thread_does_not_rest(clocks: Clocks, turn: Turn) -> None:
     clocks.threads = 1
+    for _ in range(4):
+        clocks.pass_(LENGTH * 1.5, LENGTH * 1.5)
+        turn.rest_if_over()
+    assert not clocks.slept
+
+
+def test_a_thread_that_only_waits_for_what_is_lost_is_no_other(
+    clocks: Clocks, turn: Turn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lost, "own_threads", lambda: 1)
     for _ in range(4):
         clocks.pass_(LENGTH * 1.5, LENGTH * 1.5)
         turn.rest_if_over()

@@ -87,6 +87,17 @@ class TestMiddleware:
             assert "Content-Encoding" not in part.headers
         assert ask_it(If_None_Match=whole.headers["ETag"]).status == 304
 
+    def test_gzip_makes_no_body_of_an_answer_without_one(self, client: str, path: Path) -> None:
+        ask_it = partial(ask, client, path, GZIP, STREAMKIT, Accept_Encoding="gzip")
+        answers = {
+            304: ask_it(If_None_Match=ask_it().headers["ETag"]),
+            412: ask_it(If_Match='"other"'),
+            416: ask_it(Range=f"bytes={len(DATA)}-"),
+        }
+        for status, answer in answers.items():
+            assert (answer.status, answer.body) == (status, b"")
+            assert "Content-Encoding" not in answer.headers
+
     def test_gzip_within_the_kits_middleware_has_no_parts(self, client: str, path: Path) -> None:
         """Then there are no parts."""
         answer = ask(client, path, STREAMKIT, GZIP, Accept_Encoding="gzip", Range="bytes=0-9")

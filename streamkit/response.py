@@ -258,10 +258,12 @@ class StreamResponse:
         """
         # The callback must not lead to this response, which could then not be collected by itself.
         limits, record = self._limits, self._setting.record
-        if limits.max_streams is not None:
-            record.limit(limits.max_streams)
+        max_streams = limits.max_streams
+        if max_streams is not None:
+            record.limit(max_streams)
         if not (self.live and signals.is_shut_down()) and limits.enter():
-            self.call_on_close(lambda _: limits.give_back())
+            if max_streams is not None:
+                self.call_on_close(lambda _: limits.give_back())
             return None
         record.reject()
         self.close()

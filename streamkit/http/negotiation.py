@@ -1,8 +1,7 @@
 """What a response says, fitted to what a request asks for."""
 
-from dataclasses import dataclass
 from random import randint
-from typing import Final
+from typing import Final, NamedTuple
 
 from werkzeug.datastructures import Headers
 from werkzeug.http import is_entity_header
@@ -41,8 +40,7 @@ RFC 9110, section 15.4.5, has a 304 repeat the first two, and allows the third.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What is to be sent to one request."""
 
     status: int

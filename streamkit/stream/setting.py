@@ -47,6 +47,8 @@ class Setting:
         self._call_back(failure)
 
     def _call_back(self, failure: BaseException | None) -> None:
+        if not self._callbacks:
+            return
         with ExitStack() as stack:
             # Each callback is popped once, by this thread or by one that comes with another one too
             # late.

@@ -13,7 +13,6 @@ prometheus-client keeps one set of values a process, whatever the registry: use 
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
-from threading import RLock
 from typing import Final, Literal, final, get_args
 from weakref import WeakKeyDictionary
 
@@ -21,6 +20,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from streamkit.fork import shared_lock
 from streamkit.label import visible
 from streamkit.log import say_once
 
@@ -51,13 +51,8 @@ DURATION_BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 360
 
 FIRST_BYTE_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-# Held across a fork, so that no child begins life with it taken, or with a stream half made.
-_lock = RLock()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
-    )
+# A fork holds it, so that no child begins life with a stream half made.
+_lock = shared_lock()
 
 
 class StreamMetrics:

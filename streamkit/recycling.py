@@ -5,7 +5,6 @@ methods of what knows.
 """
 
 import asyncio
-import os
 import sys
 import threading
 import time
@@ -13,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final
+
+from streamkit.fork import call_in_child
 
 __all__ = ["watch"]
 
@@ -123,6 +124,5 @@ def _start(kind: _Worker, worker: object, retire: Callable[[], object]) -> bool:
     return True
 
 
-if hasattr(os, "register_at_fork"):
-    # A child has other handlers, and none of its parent's threads.
-    os.register_at_fork(after_in_child=_watched.clear)
+# A child has other handlers, and none of its parent's threads.
+call_in_child(_watched.clear)

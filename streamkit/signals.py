@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, Final, Protocol
 
 from streamkit import recycling
+from streamkit.fork import call_in_child
 from streamkit.log import say_once
 
 __all__ = ["add", "discard", "is_shut_down", "shutdown", "shutdown_on_signals"]
@@ -251,5 +252,4 @@ def _forget() -> None:
     _put_off.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+call_in_child(_forget)

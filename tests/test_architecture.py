@@ -20,6 +20,7 @@ WORDS = frozenset(
         "arguments",
         "errors",
         "event",
+        "fork",
         "kind",
         "label",
         "metrics",

@@ -1,9 +1,10 @@
 """The event loop that runs async sources where there is none: one thread a process."""
 
 import asyncio
-import os
 import threading
 from contextlib import suppress
+
+from streamkit.fork import call_in_child
 
 __all__ = ["background_loop"]
 
@@ -53,8 +54,7 @@ def _forget() -> None:
     _background = _Background()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+call_in_child(_forget)
 
 
 def background_loop() -> asyncio.AbstractEventLoop:

@@ -1,11 +1,10 @@
 """How the life of a stream goes: two parties, what each of them does, and what it leads to."""
 
-import os
-import threading
 from collections.abc import Mapping
 from enum import Enum
 from typing import Final, Literal
 
+from streamkit.fork import shared_lock
 from streamkit.metrics import Outcome
 
 __all__ = ["Duty", "Lifetime"]
@@ -56,15 +55,8 @@ THE_SOURCE_CLOSES: Final[Table] = {
 }
 
 # There is one lock for all streams, since it is held for no more than a look at a table, and a few
-# times a stream. A fork waits for it and holds it, so that no child begins with a lock that a
-# thread of its parent has. It is reentrant, since the garbage collector may run a finalizer of the
-# application's, which closes another stream, while this thread holds it.
-_lock = threading.RLock()
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
-    )
+# times a stream. A finalizer of the application's may close another stream while a thread holds it.
+_lock = shared_lock()
 
 
 class Lifetime:

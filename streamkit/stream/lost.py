@@ -1,11 +1,11 @@
 """Streams that were lost: nobody read them to their end, and nobody closed them."""
 
 import logging
-import os
 import queue
 import threading
 from collections.abc import Callable
 
+from streamkit.fork import call_in_child
 from streamkit.log import say
 from streamkit.stream.once import Once
 
@@ -80,8 +80,7 @@ def _forget() -> None:
     _lost = _Lost()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+call_in_child(_forget)
 
 
 def look_for_lost() -> None:

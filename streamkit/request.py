@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
 from werkzeug.datastructures import Headers
 
 from streamkit.admission import Admission, limits
 
-__all__ = ["Request", "RequestContext", "context", "request_context", "tenant_name"]
+__all__ = ["Client", "Request", "RequestContext", "context", "request_context", "tenant_name"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,19 @@ class RequestContext:
     """Who the application says the request is for."""
 
 
+class Client(Protocol):
+    """Who is sent a response by a thread, as far as the server lets it be seen."""
+
+    def has_left(self) -> bool:
+        """Whether it has left. What this raises breaks the response off."""
+
+    def reset(self) -> None:
+        """Break the connection off, after what was written, so that the client is sure to see it.
+
+        Does nothing where the connection cannot be reached.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What an adapter tells of the request that a response is to answer, and of its server.
@@ -46,10 +59,9 @@ class Request:
     """Whether the server can send an open file by itself (``wsgi.file_wrapper``)."""
     sends_paths: bool = False
     """Whether it can send the file at a path (the ASGI extension ``http.response.pathsend``)."""
-    watch: Callable[[bool], Callable[[], bool] | None] | None = None
+    client: Callable[[bool], Client | None] | None = None
     """For a consumer on a thread. Called when the stream is opened, with whether it is live;
-    returns what looks, while the source is silent, whether the client has left, and may raise to
-    break the response off."""
+    returns its client, or None if it cannot be seen."""
     departure: Callable[[], Awaitable[object]] | None = None
     """For a consumer on a loop: waits until the client has left."""
     has_body: bool = False

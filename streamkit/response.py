@@ -27,7 +27,7 @@ from streamkit.kind import DOWNLOAD
 from streamkit.metrics import StreamMetrics
 from streamkit.plan import Plan
 from streamkit.reply import Reply
-from streamkit.request import Request
+from streamkit.request import Client, Request
 from streamkit.source import Source
 from streamkit.stream.async_chunks import AsyncChunks, Departure
 from streamkit.stream.batches import RETRY
@@ -132,7 +132,7 @@ class StreamResponse:
             answer, body = self._answer(request, status, headers)
             if answer.plan is None or body:
                 return Reply(answer.status, body, self.close)
-            chunks = self._chunks(answer.plan, request.watch, inline=request.inline)
+            chunks = self._chunks(answer.plan, request.client, inline=request.inline)
             if chunks.prefetch():
                 return Reply(answer.status, chunks, self.close)
             return self._nothing_more(headers)
@@ -279,12 +279,12 @@ class StreamResponse:
     def _chunks(
         self,
         plan: Plan,
-        watch: Callable[[bool], Callable[[], bool] | None] | None = None,
+        client: Callable[[bool], Client | None] | None = None,
         *,
         inline: bool = False,
     ) -> Chunks:
         pipeline = self._open(lambda: on_thread(plan, self._setting, inline=inline))
-        return Chunks(pipeline, watch and watch(self.live))
+        return Chunks(pipeline, client and client(self.live))
 
     def _async_chunks(
         self, plan: Plan, departure: Departure | None = None, *, has_body: bool = False

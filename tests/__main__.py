@@ -4,7 +4,7 @@ Of all that comes from PyPI and npm the versions are pinned, and ``python3 tests
 newest; ``python3 tests -e newest`` runs the tests with those before. From Debian comes what it has.
 
 Sets up what they need first: tox in an environment of its own, every installed Python that is
-supported, and, with apt, a browser and PostgreSQL. Takes some ten minutes.
+supported, and, with apt, a browser, nginx and PostgreSQL. Takes some ten minutes.
 """
 
 import os
@@ -26,6 +26,7 @@ PROGRAMS = {
     "chromedriver": "chromium-driver",
     "curl": "curl",
     "ip": "iproute2",
+    "nginx": "nginx",
     "wget": "wget",
 }
 ALL = ("run-parallel", "--parallel", "auto", "--parallel-no-spinner")
@@ -40,7 +41,11 @@ def run(*command: str | Path) -> None:
 
 
 def install_programs() -> None:
-    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
+    # Debian has some where only root looks.
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    missing = [
+        package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)
+    ]
     if not shutil.which("initdb") and not [*POSTGRESQL.glob("*/bin/initdb")]:
         missing.append("postgresql")
     if not missing:

@@ -29,7 +29,7 @@ from streamkit.adapting.gate import Gate
 from streamkit.adapting.wsgi import status_line, wsgi_body, wsgi_request
 from streamkit.metrics import expose
 from streamkit.reply import Reply
-from streamkit.request import Request, context, tenant_name
+from streamkit.request import Client, Request, context, tenant_name
 from streamkit.response import StreamResponse
 from streamkit.rows.tables import Table
 from streamkit.rows.values import plain
@@ -46,6 +46,7 @@ __all__ = [
     "AsyncChunks",
     "BaseStreamingService",
     "Chunks",
+    "Client",
     "ClientLeft",
     "Gate",
     "Inline",

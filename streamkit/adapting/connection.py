@@ -1,22 +1,40 @@
 """The connection of a client, as far as a server of WSGI lets an application look at it."""
 
 import _socket
+import os
 import select
 import socket
+import struct
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from errno import ECONNRESET
-from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
+from streamkit.request import Client
 from streamkit.stream.chunks import max_stall
 
-__all__ = ["ClientLeft", "watch"]
+try:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
+except ImportError:
+    # On Windows, where the descriptor of a socket is none of the operating system's files either.
+    TIOCOUTQ = None
+
+__all__ = ["ClientLeft", "client_of"]
 
 # On Linux. What patches a module may take poll away, and leave the constant.
 _POLLS: Final = hasattr(select, "POLLRDHUP") and hasattr(select, "poll")
+_CAN_LOOK: Final = _POLLS or hasattr(socket, "MSG_DONTWAIT")
+
+
+_UNSENT_INTERVAL: Final = 0.01
+"""Seconds between two looks at what the kernel has yet to send.
+
+A judgement: nobody waits for it but the thread of a response that failed.
+"""
 
 
 class ClientLeft(ConnectionResetError):
@@ -26,26 +44,75 @@ class ClientLeft(ConnectionResetError):
     """
 
 
-def watch(environ: Mapping[str, Any], live: bool) -> Callable[[], bool] | None:
-    """What looks whether the client of ``environ`` has left; None where the server does not tell.
+def client_of(environ: Mapping[str, Any], live: bool) -> Client | None:
+    """The client of ``environ``, as far as the server lets it be seen; None where it does not.
 
-    It returns true, or raises ClientLeft. Known are waitress with
-    ``--channel-request-lookahead 1``, gunicorn, Werkzeug and uWSGI. Where the socket can be
-    reached, the kernel is asked to give up a client that takes nothing for two minutes, or for an
-    hour if the stream is not ``live``.
+    Known are waitress with ``--channel-request-lookahead 1``, which tells only whether it has left,
+    and gunicorn, Werkzeug and uWSGI, which let the socket be reached. Of the first two of these,
+    the kernel is asked to give up a client that takes nothing for two minutes, or for an hour if
+    the stream is not ``live``.
     """
     if "waitress.client_disconnected" in environ:
-        disconnected: Callable[[], bool] = environ["waitress.client_disconnected"]
-        return disconnected
+        return _ToldClient(environ["waitress.client_disconnected"])
     connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
     if connection is not None:
         _limit_stall(connection, max_stall(live))
-        if _POLLS or hasattr(socket, "MSG_DONTWAIT"):
-            return partial(_check_client, connection)
-    elif "uwsgi.version" in environ:
+        return _SocketClient(connection)
+    if "uwsgi.version" in environ:
         # The module is there in the server only.
-        return partial(_has_left, import_module("uwsgi").connection_fd())
+        return _DescriptorClient(import_module("uwsgi").connection_fd())
     return None
+
+
+class _ToldClient:
+    """One of whom the server tells whether it has left, and nothing else."""
+
+    def __init__(self, has_left: Callable[[], bool]) -> None:
+        self.has_left = has_left
+
+    def reset(self) -> None:
+        pass
+
+
+class _SocketClient:
+    """One whose socket the server hands over."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def has_left(self) -> bool:
+        """False. Raises ClientLeft if it has, for the server to break the response off."""
+        if _CAN_LOOK and _is_closed(self._connection):
+            raise ClientLeft(ECONNRESET, "the client closed the connection")
+        return False
+
+    def reset(self) -> None:
+        _reset(self._connection)
+
+
+class _DescriptorClient:
+    """One of whose connection the server, uWSGI, tells the descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def has_left(self) -> bool:
+        # uWSGI would log an error, and end the body all the same.
+        with self._connection() as connection:
+            return _is_closed(connection)
+
+    def reset(self) -> None:
+        with self._connection() as connection:
+            _reset(connection)
+
+    @contextmanager
+    def _connection(self) -> Generator[socket.socket]:
+        connection = socket.socket(fileno=self._descriptor)
+        try:
+            yield connection
+        finally:
+            # It is the server's, which closes it.
+            connection.detach()
 
 
 def _limit_stall(connection: Any, seconds: float) -> None:
@@ -55,22 +122,6 @@ def _limit_stall(connection: Any, seconds: float) -> None:
     # of another family has no such option.
     with suppress(OSError):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
-
-
-def _check_client(connection: Any) -> bool:
-    if _is_closed(connection):
-        raise ClientLeft(ECONNRESET, "the client closed the connection")
-    return False
-
-
-def _has_left(descriptor: int) -> bool:
-    # uWSGI would log an error, and end the body all the same.
-    connection = socket.socket(fileno=descriptor)
-    try:
-        return _is_closed(connection)
-    finally:
-        # It is the server's, which closes it.
-        connection.detach()
 
 
 def _is_closed(connection: Any) -> bool:
@@ -106,3 +157,32 @@ def _has_ended(connection: Any) -> bool:
     # under TLS takes no flags.
     plain = getattr(connection, "_sock", connection)
     return not _socket.socket.recv(plain, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+
+
+def _reset(connection: Any) -> None:
+    """End the connection by a RST (RFC 9293, 3.5.3), once what was written has arrived.
+
+    Servers end it by a FIN, which is the proper end of a body that has no other: under HTTP/1.0,
+    or behind whatever has written an end of its own after the failure, as Werkzeug's debugger does.
+    The connection is then closed for its server too, which finds nothing more to read in its place,
+    and nobody to write to.
+    """
+    if TIOCOUTQ is None:
+        return
+    # Without a descriptor to be had, or where the server has closed it meanwhile, it ends as it
+    # does without this.
+    with suppress(OSError, ValueError):
+        while _unsent(connection) and not _is_closed(connection):
+            # A reset throws away what is not sent. The kernel gives up a client that takes nothing.
+            time.sleep(_UNSENT_INTERVAL)
+        linger = struct.pack("ii", True, 0)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        here, there = socket.socketpair()
+        there.close()
+        with here:
+            os.dup2(here.fileno(), connection.fileno(), inheritable=False)
+
+
+def _unsent(connection: Any) -> int:
+    """How many bytes the other side has not acknowledged."""
+    return int.from_bytes(ioctl(connection.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.http import HTTP_STATUS_CODES
 
-from streamkit.adapting.connection import watch
+from streamkit.adapting.connection import client_of
 from streamkit.request import Request
 from streamkit.stream.chunks import Chunks
 from streamkit.stream.server_file import BLOCK_BYTES, ServerFile
@@ -24,7 +24,7 @@ def wsgi_request(environ: "WSGIEnvironment") -> Request:
         method=environ["REQUEST_METHOD"],
         headers=EnvironHeaders(environ),
         sends_files="wsgi.file_wrapper" in environ,
-        watch=partial(watch, environ),
+        client=partial(client_of, environ),
     )
 
 

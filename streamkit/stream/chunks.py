@@ -1,8 +1,8 @@
 """The chunks of a stream for a thread, and how long a client may take nothing of them."""
 
-from collections.abc import Callable
 from typing import Final, Self
 
+from streamkit.request import Client
 from streamkit.stream.lost import lose
 from streamkit.stream.pipeline import Pipeline, Wait
 
@@ -38,16 +38,15 @@ class Chunks:
     then ends at once.
     """
 
-    def __init__(
-        self, pipeline: Pipeline[Wait], client_left: Callable[[], bool] | None = None
-    ) -> None:
-        """``client_left`` says, while the source is silent, whether there is still a client.
+    def __init__(self, pipeline: Pipeline[Wait], client: Client | None = None) -> None:
+        """``client`` is asked, while the source is silent, whether it is still there.
 
-        What it raises is raised by the waiting ``next``.
+        After a failure it is reset, if it was given a chunk before.
         """
         self._pipeline = pipeline
-        self._client_left = client_left
+        self._client = client
         self._first: bytes | None = None
+        self._has_begun = False
 
     def __del__(self) -> None:
         if not self._pipeline.lifetime.has_left:
@@ -57,10 +56,33 @@ class Chunks:
         return self
 
     def __next__(self) -> bytes:
-        # Another thread that closes takes it away at the same time.
-        first, self._first = self._first, None
-        if first is not None:
-            return first
+        try:
+            # Another thread that closes takes it away at the same time.
+            first, self._first = self._first, None
+            chunk = self._take() if first is None else first
+        except BaseException:
+            if self._has_begun and self._client is not None:
+                self._client.reset()
+            raise
+        if chunk is None:
+            raise StopIteration
+        self._has_begun = True
+        return chunk
+
+    def prefetch(self) -> bool:
+        """Take the first chunk now, so that a source that fails before it fails here.
+
+        False if the source has nothing more for this client.
+        """
+        self._first = self._take()
+        return not self._pipeline.nothing_more
+
+    def close(self) -> None:
+        self._first = None
+        self._pipeline.leave()
+
+    def _take(self) -> bytes | None:
+        """The next chunk, once there is one; None at the end."""
         pipeline = self._pipeline
         while not pipeline.lifetime.has_left:
             chunk = pipeline.take()
@@ -68,29 +90,18 @@ class Chunks:
                 return chunk
             if not pipeline.lifetime.has_left:
                 self._wait_for_source()
-        raise StopIteration
-
-    def prefetch(self) -> bool:
-        """Take the first chunk now, so that a source that fails before it fails here.
-
-        False if the source has nothing more for this client.
-        """
-        self._first = next(self, None)
-        return not self._pipeline.nothing_more
-
-    def close(self) -> None:
-        self._first = None
-        self._pipeline.leave()
+        return None
 
     def _wait_for_source(self) -> None:
         is_takeable, timeout = self._pipeline.is_takeable, self._pipeline.timeout()
-        if self._client_left is None:
+        client = self._client
+        if client is None:
             self._pipeline.wait(is_takeable, timeout)
             return
         interval = CLIENT_CHECK_INTERVAL
         self._pipeline.wait(is_takeable, interval if timeout is None else min(timeout, interval))
         try:
-            left = not is_takeable() and self._client_left()
+            left = not is_takeable() and client.has_left()
         except BaseException:
             self.close()
             raise

@@ -2,18 +2,18 @@
 
 import shutil
 import subprocess
-from http.client import HTTPResponse, IncompleteRead, RemoteDisconnected
+from http.client import RemoteDisconnected
 
 import pytest
 from servers.bodies import PIECE, Body
-from servers.client import Client, target
-from servers.harness import Ending, Row, Server, until
+from servers.client import Client, Ending, read_to_end, target
+from servers.harness import Row, Server, until
 
 FAILURE = "RuntimeError: the source failed"
 
 
 def fetch(row: Row, client: Client, path: str, **query: object) -> tuple[bytes, Ending]:
-    """As ``read``, of a response whose source fails after its first element."""
+    """As ``read_to_end``, of a response whose source fails after its first element."""
     try:
         response = client.get(path, **query)
     except RemoteDisconnected:
@@ -23,24 +23,7 @@ def fetch(row: Row, client: Client, path: str, **query: object) -> tuple[bytes, 
     size = query.get("size")
     assert response.getheader("Content-Length") == (None if size is None else str(size))
     client.wait_at_most(row.failure_seconds)
-    return read(response)
-
-
-def read(response: HTTPResponse) -> tuple[bytes, Ending]:
-    """The body, apart from heartbeats, and how it ends."""
-    received = bytearray()
-    ending: Ending = "complete"
-    try:
-        while piece := response.read1():
-            received += piece
-        if response.length:
-            ending = "broken"
-    except IncompleteRead:
-        ending = "broken"
-    except TimeoutError:
-        ending = "open"
-    # A loaded machine may take so long that there was a heartbeat.
-    return bytes(received).replace(b": heartbeat\n\n", b""), ending
+    return read_to_end(response)
 
 
 def expect_failure(row: Row, server: Server, text: str = FAILURE) -> None:
@@ -76,6 +59,21 @@ def test_a_source_that_fails_before_its_first_element_is_an_error_of_the_server(
             assert response.getheader("Content-Disposition") is None
     if row.logs_answered_failures:
         expect_failure(row, server)
+    until(lambda: server.account(name).closed == 1)
+
+
+def test_a_source_that_fails_midway_breaks_the_body_off_under_http_1_0(
+    row: Row, server: Server, body: Body, source: str, name: str
+) -> None:
+    """Where the end of the connection is the end of the body, unless it is reset."""
+    with server.client(version="1.0") as client:
+        query = {"name": name, "source": source, "count": 10, **body.query}
+        received, ending = fetch(row, client, body.path, fails=1, **query)
+    given = body.parts(10)
+    assert received == (given if row.sends_before_failure else given[: len(received)])
+    # Where not even the head is sent, a client cannot be mistaken.
+    assert ending == ("broken" if not received else row.failure_of_http_1_0)
+    expect_failure(row, server)
     until(lambda: server.account(name).closed == 1)
 
 

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 from servers.harness import WAIT
 
-IMPORT = "from streamkit.adapting.connection import watch"
+IMPORT = "from streamkit.adapting.connection import client_of"
 
 PATCH = "from gevent import monkey; monkey.patch_all()"
 
@@ -20,14 +20,14 @@ PROGRAM = """
     client = socket.create_connection(listener.getsockname())
     connection, _ = listener.accept()
     client.sendall(b"a body that nobody reads")
-    look = watch({"gunicorn.socket": connection}, live=True)
+    seen = client_of({"gunicorn.socket": connection}, live=True)
 
     switches = []
     settrace(lambda event, greenlets: switches.append(event))
-    print(look())
+    print(seen.has_left())
     client.close()
     try:
-        look()
+        seen.has_left()
     except ConnectionResetError as error:
         print(errno.errorcode[error.errno])
     settrace(None)

@@ -5,11 +5,14 @@ import ssl
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPResponse
-from typing import Self
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
+from typing import Literal, Self
 from urllib.parse import urlencode
 
-__all__ = ["Client", "block", "target"]
+__all__ = ["Client", "Ending", "block", "connect", "read_to_end", "target"]
+
+Ending = Literal["broken", "complete", "open"]
+"""Of a body: before its end, at its end, or not at all."""
 
 
 def target(path: str, **query: object) -> str:
@@ -17,14 +20,35 @@ def target(path: str, **query: object) -> str:
     return f"{path}?{urlencode({k: v for k, v in query.items() if v is not None})}"
 
 
+def connect(
+    address: tuple[str, int], timeout: float, receive_buffer: int | None = None
+) -> socket.socket:
+    """A new connection, ``receive_buffer`` bytes of which the kernel keeps for its client."""
+    connection = socket.socket()
+    connection.settimeout(timeout)
+    if receive_buffer is not None:
+        # It limits the window that is agreed upon when connecting.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    try:
+        connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
 class Client:
     """One HTTP connection, ended by a FIN where its context ends."""
 
-    def __init__(self, connection: socket.socket, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, connection: socket.socket, headers: Mapping[str, str], version: str = "1.1"
+    ) -> None:
         self._socket = connection
         self._headers = headers
         self._http = HTTPConnection(*connection.getpeername())
         self._http.sock = connection
+        self._http._http_vsn_str = f"HTTP/{version}"  # type: ignore[attr-defined]
+        self._http._http_vsn = int(version.replace(".", ""))  # type: ignore[attr-defined]
         self._response: HTTPResponse | None = None
 
     def __enter__(self) -> Self:
@@ -83,3 +107,20 @@ def block(response: HTTPResponse) -> bytes:
         if line == b"\n":
             break
     return b"".join(lines)
+
+
+def read_to_end(response: HTTPResponse) -> tuple[bytes, Ending]:
+    """The body, apart from heartbeats, and how it ends."""
+    received = bytearray()
+    ending: Ending = "complete"
+    try:
+        while piece := response.read1():
+            received += piece
+        if response.length:
+            ending = "broken"
+    except (IncompleteRead, ConnectionResetError):
+        ending = "broken"
+    except TimeoutError:
+        ending = "open"
+    # A loaded machine may take so long that there was a heartbeat.
+    return bytes(received).replace(b": heartbeat\n\n", b""), ending

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import MappingProxyType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 import psutil
-from servers.client import Client
+from servers.client import Client, Ending, connect
 from servers.state import Account, Letter, State
 
-__all__ = ["ROWS", "WAIT", "Ending", "Row", "Server", "until"]
+__all__ = ["HOST", "ROWS", "WAIT", "Row", "Server", "until"]
 
 T = TypeVar("T")
 
@@ -29,10 +29,6 @@ TESTS = Path(__file__).parents[1]
 
 WAIT = 20.0
 """Seconds after which a test that waits for something has failed."""
-
-
-Ending = Literal["broken", "complete", "open"]
-"""Of a body: before its end, at its end, or not at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +51,8 @@ class Row:
     """
     failure: Ending = "broken"
     """How it ends a body whose source failed midway."""
+    failure_of_http_1_0: Ending = "broken"
+    """The same where the end of the connection is the end of the body."""
     sends_before_failure: bool = True
     """Whether all that a source gave before it failed arrives: if not, nor need the head."""
     failure_status: int | None = 500
@@ -99,23 +97,38 @@ _GRANIAN = "-m granian {app} --host {host} --port {port} --log-level warning"
 _UVICORN = "-m uvicorn {app} --host {host} --port {port} --log-level warning"
 
 ROWS = [
-    _wsgi("waitress", "flask", f"{_WAITRESS} {{app}}", heartbeats=3, head_rest=b"0\r\n\r\n"),
+    _wsgi(
+        "waitress",
+        "flask",
+        f"{_WAITRESS} {{app}}",
+        heartbeats=3,
+        head_rest=b"0\r\n\r\n",
+        failure_of_http_1_0="complete",
+    ),
     _wsgi(
         "waitress-lookahead",
         "plain",
         f"{_WAITRESS} --channel-request-lookahead 1 {{app}}",
+        failure_of_http_1_0="complete",
         head_rest=b"0\r\n\r\n",
     ),
     _wsgi("gunicorn-sync", "plain", _GUNICORN, streams=1),
     _wsgi("gunicorn-gthread", "django", f"{_GUNICORN} --worker-class gthread --threads 64"),
     _wsgi("gunicorn-gevent", "flask", f"{_GUNICORN} --worker-class gevent", sources=["sync"]),
     _wsgi("werkzeug", "flask", "-m flask --app {app} run --host {host} --port {port}"),
-    _wsgi("cheroot", "plain", "-m cheroot {app} --bind {host}:{port} --threads 64", heartbeats=2),
+    _wsgi(
+        "cheroot",
+        "plain",
+        "-m cheroot {app} --bind {host}:{port} --threads 64",
+        heartbeats=2,
+        failure_of_http_1_0="complete",
+    ),
     _wsgi(
         "granian-wsgi",
         "django",
         f"{_GRANIAN} --interface wsgi --blocking-threads 64",
         heartbeats=1,
+        failure_of_http_1_0="complete",
         sends_before_failure=False,
     ),
     _wsgi(
@@ -124,17 +137,22 @@ ROWS = [
         "-m servers.uwsgi --http-socket {host}:{port} --wsgi {app} --enable-threads --threads 64"
         " --lazy-apps --need-app --die-on-term --disable-logging --ignore-write-errors"
         " --disable-write-exception --ignore-sigpipe",
-        failure="complete",
         failure_status=None,
     ),
-    _asgi("uvicorn-h11", "plain", f"{_UVICORN} --http h11"),
+    _asgi("uvicorn-h11", "plain", f"{_UVICORN} --http h11", failure_of_http_1_0="complete"),
     _asgi("uvicorn-httptools", "starlette", f"{_UVICORN} --http httptools"),
-    _asgi("hypercorn", "plain", "-m hypercorn {app} --bind {host}:{port} --log-level warning -w 0"),
+    _asgi(
+        "hypercorn",
+        "plain",
+        "-m hypercorn {app} --bind {host}:{port} --log-level warning -w 0",
+        failure_of_http_1_0="complete",
+    ),
     _asgi(
         "gunicorn-asgi",
         "starlette",
         f"{_GUNICORN} --worker-class asgi",
         logs_answered_failures=False,
+        failure_of_http_1_0="complete",
     ),
     _asgi(
         "daphne",
@@ -142,10 +160,11 @@ ROWS = [
         "-m daphne {app} --bind {host} --port {port} --verbosity 0",
         streams=200,
         failure="open",
+        failure_of_http_1_0="open",
         logs_failures=False,
         holds_up=False,
     ),
-    _asgi("granian-asgi", "plain", f"{_GRANIAN} --interface asgi"),
+    _asgi("granian-asgi", "plain", f"{_GRANIAN} --interface asgi", failure_of_http_1_0="complete"),
 ]
 
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -263,20 +282,10 @@ class Server:
 
     def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
         """A new connection, ``receive_buffer`` bytes of which the kernel keeps for its client."""
-        connection = socket.socket()
-        connection.settimeout(WAIT)
-        if receive_buffer is not None:
-            # It limits the window that is agreed upon when connecting.
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        try:
-            connection.connect(self._address)
-        except OSError:
-            connection.close()
-            raise
-        return connection
+        return connect(self._address, WAIT, receive_buffer)
 
-    def client(self, *, receive_buffer: int | None = None) -> Client:
-        return Client(self.connect(receive_buffer=receive_buffer), {})
+    def client(self, *, receive_buffer: int | None = None, version: str = "1.1") -> Client:
+        return Client(self.connect(receive_buffer=receive_buffer), {}, version)
 
     def get(self, path: str, **query: object) -> bytes:
         """The body of one response."""

@@ -26,9 +26,11 @@ R = TypeVar("R")
 if heartbeat := os.environ.get("TEST_HEARTBEAT"):
     kind.SSE = replace(kind.SSE, heartbeat=float(heartbeat))
 
+# Before an adapter is imported, which takes them from there.
 if stall := os.environ.get("TEST_MAX_STALL"):
-    # Before an adapter is imported, which takes it from there.
-    chunks.MAX_STALL = chunks.MAX_REST = float(stall)  # type: ignore[misc]
+    chunks.MAX_STALL = float(stall)  # type: ignore[misc]
+if rest := os.environ.get("TEST_MAX_REST"):
+    chunks.MAX_REST = float(rest)  # type: ignore[misc]
 
 
 class SyncSource:

@@ -37,12 +37,14 @@ class Client(Protocol):
 
     def has_left(self) -> bool:
         """Whether it has left. What this raises breaks the response off."""
+        ...
 
     def reset(self) -> None:
         """Break the connection off, after what was written, so that the client is sure to see it.
 
         Does nothing where the connection cannot be reached.
         """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

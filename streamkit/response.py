@@ -28,7 +28,7 @@ from streamkit.metrics import StreamMetrics
 from streamkit.plan import Plan
 from streamkit.reply import Reply
 from streamkit.request import Client, Request
-from streamkit.source import Source
+from streamkit.source import Inline, Source
 from streamkit.stream.async_chunks import AsyncChunks, Departure
 from streamkit.stream.batches import RETRY
 from streamkit.stream.chunks import Chunks
@@ -72,6 +72,8 @@ class StreamResponse:
         """Whether it is for as long as its client is there, and not a whole that has an end."""
         self.never_waits = Source(plan.source).never_waits
         """Whether no step of its source waits, nor runs code but the kit's: a file, or bytes."""
+        self.is_inline = isinstance(plan.source, Inline)
+        """Whether its source was marked to stay on its consumer's thread."""
         # None once it is opened or closed: who keeps a response does not keep what it streamed.
         self._plan: Plan | None = plan
         self._negotiate: Callable[..., Answer] | None = negotiator.negotiate

@@ -16,13 +16,6 @@ from typing import Any, Final
 from streamkit.request import Client
 from streamkit.stream.chunks import max_stall
 
-try:
-    from fcntl import ioctl
-    from termios import TIOCOUTQ
-except ImportError:
-    # On Windows, where the descriptor of a socket is none of the operating system's files either.
-    TIOCOUTQ = None
-
 __all__ = ["ClientLeft", "client_of"]
 
 # On Linux. What patches a module may take poll away, and leave the constant.
@@ -167,7 +160,8 @@ def _reset(connection: Any) -> None:
     The connection is then closed for its server too, which finds nothing more to read in its place,
     and nobody to write to.
     """
-    if TIOCOUTQ is None:
+    if os.name != "posix":
+        # On Windows a socket is no file that another could take the place of.
         return
     # Without a descriptor to be had, or where the server has closed it meanwhile, it ends as it
     # does without this.
@@ -185,4 +179,9 @@ def _reset(connection: Any) -> None:
 
 def _unsent(connection: Any) -> int:
     """How many bytes the other side has not acknowledged."""
-    return int.from_bytes(ioctl(connection.fileno(), TIOCOUTQ, bytes(4)), sys.byteorder)
+    # Windows has neither.
+    import fcntl
+    import termios
+
+    unsent = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(unsent, sys.byteorder)

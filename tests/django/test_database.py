@@ -12,7 +12,6 @@ import psutil
 import psycopg
 import pytest
 from combinations import wait_until
-from django.core.management import call_command
 from django.db import connections
 from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 from django.db.models import Count, F, QuerySet
@@ -22,55 +21,14 @@ from django.test import AsyncClient, Client, TestCase, TransactionTestCase
 from django_site.clients import ASGIClient, WSGIClient
 from django_site.models import Customer, Order, RushOrder
 from django_site.urls import site
-from postgresql import postgresql
 
 from streamkit_adapters.django import StreamingService
 
 STREAMKIT = "streamkit_adapters.django.StreamkitMiddleware"
 SYNC_ONLY = "django_site.middleware.sync_only"
-ALIASES = ["default", "postgresql"]
-
 pytestmark = pytest.mark.usefixtures("databases")
 
 HANDLERS = pytest.mark.parametrize("client_class", [WSGIClient, ASGIClient])
-
-
-@pytest.fixture(scope="session")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with postgresql() as host:
-        path = tmp_path_factory.mktemp("django") / "shop.sqlite3"
-        connections.settings["default"]["NAME"] = path
-        connections.settings["postgresql"].update(NAME="postgres", USER="postgres", HOST=host)
-        for alias in ALIASES:
-            call_command("migrate", run_syncdb=True, database=alias, verbosity=0)
-        yield
-        connections.close_all()
-
-
-@pytest.fixture(params=ALIASES)
-def alias(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A database with two customers and three orders."""
-    alias: str = request.param
-    customers = [Customer(pk=1, name="Ada"), Customer(pk=2, name="Bob")]
-    Customer.objects.using(alias).bulk_create(customers)
-    Order.objects.using(alias).bulk_create(
-        Order(
-            pk=pk,
-            customer_id=customer,
-            status=status,
-            total=total,
-            placed=datetime(2026, 1, pk, 12, tzinfo=UTC),
-            details={"gift": True} if pk == 1 else {},
-        )
-        for pk, customer, status, total in [
-            (1, 1, "open", "9.90"),
-            (2, 2, "paid", "120.00"),
-            (3, 1, "open", "0.05"),
-        ]
-    )
-    yield alias
-    for model in (RushOrder, Order, Customer):
-        model.objects.using(alias).all().delete()
 
 
 class Orders:

@@ -1,28 +1,52 @@
-"""Sources with database connections of their own, which are closed with them."""
+"""The database connections of a stream, which are its source's own, and those of its view."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextvars import copy_context
-from typing import Any, cast
+from typing import Any, Final, cast
+from weakref import WeakSet
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _restore_context
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
-from streamkit.adapting import aclose
+from streamkit.adapting import StreamResponse, aclose
 from streamkit_adapters.django.testcase import (
     is_tested_on,
     refuse_connections,
     refusing_executor,
 )
 
-__all__ = ["connected", "move_here"]
+__all__ = ["connected", "give_back", "move_here"]
+
+_lent: Final["WeakSet[BaseDatabaseWrapper]"] = WeakSet()
+"""The connections of views a cursor of which is a stream's source."""
 
 
 def connected(source: Any) -> Any:
     """``source`` with the connections of whatever reads it: a thread, a task, or either."""
+    if isinstance(source, CursorWrapper):
+        _lent.add(source.db)
     if not hasattr(source, "__iter__"):
         return _AsyncSource(source)
     return _DualSource(source) if hasattr(source, "__aiter__") else _SyncSource(source)
+
+
+def give_back(stream: StreamResponse) -> None:
+    """Close the connections that this thread had for the view, or return them to their pool.
+
+    ``stream`` has others, and lasts. Kept are those that are in a transaction, or that the stream
+    itself reads by: a cursor of the view's, an inline source. So are those that a site keeps from
+    one request to the next, where the stream takes no others: that of a file, or of bytes.
+    """
+    if stream.is_inline:
+        return
+    for connection in connections.all(initialized_only=True):
+        is_kept = stream.never_waits and connection.settings_dict["CONN_MAX_AGE"] != 0
+        is_in_transaction = connection.in_atomic_block or not connection.autocommit
+        if not (is_kept or is_in_transaction or connection in _lent):
+            connection.close()
 
 
 class _WrappedSource:
@@ -49,6 +73,8 @@ class _SyncSource(_WrappedSource):
             if self._iterator is not self._source and hasattr(self._source, "close"):
                 self._source.close()
         finally:
+            if isinstance(self._source, CursorWrapper):
+                _lent.discard(self._source.db)
             if self._iterator is not None and not is_tested_on("thread"):
                 connections.close_all()
 

@@ -25,7 +25,7 @@ from streamkit.adapting import (
     running_loop,
     wsgi_request,
 )
-from streamkit_adapters.django.connections import move_here
+from streamkit_adapters.django.connections import give_back, move_here
 from streamkit_adapters.django.testcase import read_on_loop, read_on_thread
 
 __all__ = ["StreamingResponse", "through_asgi"]
@@ -77,6 +77,8 @@ class StreamingResponse(StreamingHttpResponse):
 
     def __iter__(self) -> Iterator[bytes]:
         if hasattr(self._content, "__iter__"):
+            # Middleware around ours, such as that of sessions, may have connected anew.
+            give_back(self.stream)
             return iter(self._content)
         if running_loop() is not None:
             raise RuntimeError("on an event loop a streaming response is read with 'async for'")
@@ -88,6 +90,7 @@ class StreamingResponse(StreamingHttpResponse):
             content = self.stream.around(content)
         chunks = aiter(content)
         try:
+            await sync_to_async(give_back)(self.stream)
             async for chunk in chunks:
                 yield chunk
         except BaseException:
@@ -229,9 +232,11 @@ class _Bytes:
 def _move_to_thread(stream: StreamResponse) -> bool:
     """Have the stream encoded on this thread; return whether its source is to be read here too.
 
-    Changes the stream's contexts. Closes the stream if it raises.
+    The view's connections are given back. Changes the stream's contexts. Closes the stream if it
+    raises.
     """
     try:
+        give_back(stream)
         stream.encoder_context.run(move_here)
         return read_on_thread(stream)
     except BaseException:
@@ -242,9 +247,11 @@ def _move_to_thread(stream: StreamResponse) -> bool:
 async def _move_to_loop(stream: StreamResponse) -> None:
     """Have the stream encoded on the running loop.
 
-    Changes the stream's contexts. Closes the stream if it raises.
+    The view's connections are given back. Changes the stream's contexts. Closes the stream if it
+    raises.
     """
     try:
+        await sync_to_async(give_back)(stream)
         stream.encoder_context.run(move_here)
         await read_on_loop(stream)
     except BaseException:

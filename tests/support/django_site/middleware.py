@@ -1,8 +1,10 @@
 """Middleware of one kind only, for the other kind of handler to adapt, and around content."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
+from django.db import connections, transaction
 from django.http import HttpRequest
 from django.utils.decorators import async_only_middleware, sync_only_middleware
 
@@ -37,5 +39,34 @@ def put_around(get_response: Any, choose: Callable[[Any], Callable[[Any], Any]])
         around = choose(response)
         response.streaming_content = around(response.streaming_content)
         return response
+
+    return middleware
+
+
+def querying(get_response: Any) -> Any:
+    """Asks the database on the way back, as that of sessions does which saves one."""
+
+    def middleware(request: HttpRequest) -> Any:
+        response = get_response(request)
+        for alias in connections:
+            query(alias)
+        return response
+
+    return middleware
+
+
+def query(alias: str) -> None:
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def atomic(get_response: Any) -> Any:
+    """One transaction a request, around the view and all middleware further in."""
+
+    def middleware(request: HttpRequest) -> Any:
+        with ExitStack() as transactions:
+            for alias in connections:
+                transactions.enter_context(transaction.atomic(alias))
+            return get_response(request)
 
     return middleware

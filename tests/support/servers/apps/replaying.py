@@ -58,5 +58,5 @@ asgi_app = noting_asgi(
             for middleware in (PutBack, Replay)
         ],
         middleware=[Middleware(StreamkitMiddleware)],
-    )  # type: ignore[arg-type]
+    )
 )

@@ -11,6 +11,8 @@ from streamkit.service import BaseStreamingService, ExportFormat, StreamingServi
 from streamkit.signals import shutdown, shutdown_on_signals
 from streamkit.source import inline
 
+__version__ = "0.1.0"
+
 __all__ = [
     "BaseStreamingService",
     "ExportFormat",
@@ -21,6 +23,7 @@ __all__ = [
     "SizeMismatch",
     "StreamResponse",
     "StreamingService",
+    "__version__",
     "context",
     "escape_formulas",
     "inline",

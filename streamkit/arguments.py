@@ -17,6 +17,7 @@ __all__ = [
     "check_last_modified",
     "check_name",
     "check_size",
+    "check_tenant",
 ]
 
 # An entity tag is as in RFC 9110, section 8.8.3, but for the quotes, which may be absent.
@@ -48,6 +49,17 @@ def check_callable(argument: str, value: object) -> None:
         raise TypeError(
             f"{argument} must be a function of one element, not an async one: await in the source"
         )
+
+
+def check_tenant(value: object) -> None:
+    """Raise TypeError if ``value`` is neither None nor callable, or is a coroutine function."""
+    if value is not None and not callable(value):
+        raise TypeError(
+            "tenant must be a function that takes the request and returns a name, or None, got "
+            f"{value!r}"
+        )
+    if inspect.iscoroutinefunction(value):
+        raise TypeError("tenant must be a function that returns a name, not an async one")
 
 
 def check_size(size: object) -> None:

@@ -1,6 +1,7 @@
 """One server-sent event."""
 
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -10,16 +11,17 @@ __all__ = ["ServerSentEvent"]
 class ServerSentEvent(msgspec.Struct, frozen=True):
     """One event of a ``text/event-stream``: a plain record, which the encoder judges.
 
-    ``data`` is text of any number of lines; anything else but bytes is sent as JSON, and None
-    sends no data, so that only the other fields reach the client. ``event`` names the event,
-    ``id`` becomes the client's last event id, ``retry`` is its reconnection time in milliseconds,
-    and ``comment`` is text of any number of lines that clients ignore.
+    ``data`` is text of any number of lines; anything else is sent as JSON (bytes in base64, as in
+    an export), and None sends no data, so that only the other fields reach the client. ``event``
+    names the event, ``id`` becomes the client's last event id (a number or UUID as its text),
+    ``retry`` is its reconnection time in milliseconds, and ``comment`` is text of any number of
+    lines that clients ignore.
 
     WHATWG HTML, 9.2.5 "Parsing an event stream".
     """
 
     data: Any
     event: str | None = None
-    id: str | None = None
+    id: str | int | UUID | None = None
     retry: int | None = None
     comment: str | None = None

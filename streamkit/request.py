@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from werkzeug.datastructures import Headers
 
 from streamkit.admission import Admission, limits
+from streamkit.log import say_once
 
 __all__ = ["Client", "Request", "RequestContext", "context", "request_context", "tenant_name"]
 
@@ -73,7 +74,26 @@ class Request:
     """Whether a sync source is to stay on the thread of its consumer, as if it were marked so."""
 
 
-_NO_REQUEST: Final = RequestContext()
+class _NoRequest(RequestContext):
+    """The context where no middleware has set one: in a job, or in a view that has none.
+
+    There it looks as if no client ever came back, which nobody would notice.
+    """
+
+    __slots__ = ()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "last_event_id":
+            say_once(WITHOUT_MIDDLEWARE)
+        return super().__getattribute__(name)
+
+
+WITHOUT_MIDDLEWARE: Final = (
+    "streamkit.context has no request, so that its last_event_id is None whatever the client sent: "
+    "the application has no StreamkitMiddleware, or this is no request of its own"
+)
+
+_NO_REQUEST: Final = _NoRequest()
 
 context: ContextVar[RequestContext] = ContextVar("streamkit.context", default=_NO_REQUEST)
 """What a source may know of the request that it answers: ``streamkit.context.get()``."""

@@ -25,6 +25,7 @@ from streamkit.http.negotiation import (
 )
 from streamkit.kind import DOWNLOAD
 from streamkit.metrics import StreamMetrics
+from streamkit.neutral import Neutral
 from streamkit.plan import Plan
 from streamkit.reply import Reply
 from streamkit.request import Client, Request
@@ -47,13 +48,29 @@ C = TypeVar("C")
 S = TypeVar("S", "Pipeline[Wait]", "Pipeline[AsyncWait]", FileStream)
 
 
-class StreamResponse:
+class StreamResponse(Neutral):
     """What an adapter turns into a response of its framework.
 
     An adapter answers with it by ``begin`` on a thread, or ``abegin`` on an event loop. Tests and
     jobs iterate it: with ``for`` on a thread, with ``async for`` on an event loop. Either is done
     once. The source starts when the first chunk is asked for.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_answers",
+        "_is_closed",
+        "_limits",
+        "_negotiate",
+        "_opens",
+        "_plan",
+        "_setting",
+        "_stream",
+        "headers",
+        "live",
+        "never_waits",
+        "status",
+    )
 
     status: int
     headers: Headers

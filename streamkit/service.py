@@ -1,10 +1,12 @@
 """The service: one entry point for each kind of stream."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from os import PathLike
+from types import FunctionType
 from typing import IO, Any, Final, Generic, Literal, TypeVar, get_args
 
 from werkzeug.datastructures import Headers
@@ -39,7 +41,7 @@ from streamkit.plan import Plan
 from streamkit.request import context
 from streamkit.resource import Open, resource_of
 from streamkit.response import StreamResponse
-from streamkit.rows.tables import Table, read_table
+from streamkit.rows.tables import Table, check_rows, read_table
 from streamkit.source import Inline, check_source
 from streamkit.stream.record import Record
 
@@ -80,6 +82,12 @@ class BaseStreamingService(ABC, Generic[R]):
     Wrong arguments raise TypeError or ValueError at the call, before a source is touched.
     """
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for name in ("sse", "download", "export"):
+            if name not in vars(cls):
+                setattr(cls, name, classmethod(_named_after(cls, getattr(cls, name).__func__)))
+
     @classmethod
     @abstractmethod
     def respond(cls, response: StreamResponse) -> R:
@@ -95,6 +103,8 @@ class BaseStreamingService(ABC, Generic[R]):
         cls, rows: Source[T] | Table, serialize: Callable[[T], str] | None
     ) -> tuple[Source[Any], Sequence[str] | None]:
         """The rows as this framework reads them, and their columns if their source knows them."""
+        if serialize is None:
+            check_rows(rows)
         source, columns = read_table(rows)
         check_source("rows", source)
         return cls.read(source), columns
@@ -246,6 +256,28 @@ class BaseStreamingService(ABC, Generic[R]):
         except BaseException:
             response.close()
             raise
+
+
+def _named_after(service: type[BaseStreamingService[Any]], function: Any) -> FunctionType:
+    """``function`` under the name of ``service``, returning what its ``respond`` returns.
+
+    An error about its arguments, ``help`` and editors name the class that was called then, and not
+    the base that nobody has heard of.
+    """
+    own = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    own.__kwdefaults__ = function.__kwdefaults__
+    own.__doc__ = function.__doc__
+    own.__module__ = service.__module__
+    own.__qualname__ = f"{service.__qualname__}.{function.__name__}"
+    returned = inspect.signature(service.respond).return_annotation
+    own.__annotations__ = {**function.__annotations__, "return": returned}
+    return own
 
 
 class StreamingService(BaseStreamingService[StreamResponse]):

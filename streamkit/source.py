@@ -65,7 +65,7 @@ def check_source(argument: str, value: object) -> None:
     """Raise TypeError, naming ``argument``, if ``value`` is no source of elements.
 
     A coroutine is no source, and is closed, as Python would warn that nobody awaited it. Raises
-    RuntimeError for an async source under gevent.
+    ValueError for a generator that is over, and RuntimeError for an async source under gevent.
     """
     if isinstance(value, Inline):
         return
@@ -82,8 +82,21 @@ def check_source(argument: str, value: object) -> None:
         raise TypeError(f"{expected}, got one mapping: put it in a list, or pass its .items()")
     if isinstance(value, type) or not (hasattr(value, "__iter__") or hasattr(value, "__aiter__")):
         raise TypeError(f"{expected}, got {type(value).__name__}")
+    if _is_over(value):
+        name = getattr(value, "__name__", "generator")
+        raise ValueError(
+            f"{argument} must have elements left, got the generator {name!r}, which was read to "
+            "its end, or closed: make a new one for each response"
+        )
     if not hasattr(value, "__iter__"):
         check_async(argument)
+
+
+def _is_over(value: Any) -> bool:
+    """Whether it is a generator that has ended; others do not tell."""
+    if inspect.isgenerator(value):
+        return value.gi_frame is None
+    return inspect.isasyncgen(value) and value.ag_frame is None
 
 
 def check_async(argument: str) -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("framework", ["django", "flask", "starlette"])
+@pytest.mark.parametrize("framework", ["django", "fastapi", "flask", "starlette"])
 def test_a_missing_framework_is_an_error_that_names_the_command(
     framework: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,21 @@ def test_outside_a_request_the_context_is_empty() -> None:
     assert (request.last_event_id, request.tenant) == (None, "system")
 
 
+def test_outside_a_request_the_log_says_once_why_there_is_no_last_event_id(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("streamkit.log._said", set())
+    seen = context.get()
+    assert (seen.method, seen.tenant, [*seen.headers]) == ("", "system", [])
+    with request_context("GET", Headers(), None):
+        assert context.get().last_event_id is None
+    assert not caplog.messages
+    for _ in range(2):
+        assert seen.last_event_id is None
+    (said,) = caplog.messages
+    assert "its last_event_id is None whatever the client sent" in said
+
+
 def test_the_context_lasts_as_long_as_the_block() -> None:
     headers = Headers({"Accept": "text/event-stream", "Last-Event-ID": "41"})
     before = context.get()

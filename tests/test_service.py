@@ -1,6 +1,9 @@
 """The service: what its responses say of themselves, and what it refuses at the call."""
 
+import asyncio
+import inspect
 from collections.abc import AsyncIterator, Iterator
+from importlib import metadata
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from combinations import SyncSource
 
 import streamkit
 from streamkit import ServerSentEvent, SizeMismatch, StreamingService
+from streamkit_adapters import asgi, wsgi
 
 
 def body(response: streamkit.StreamResponse) -> bytes:
@@ -231,6 +235,81 @@ def test_what_is_no_source_is_refused(call: Any, argument: str, value: Any, mess
 def test_a_coroutine_is_refused_and_does_not_warn_of_having_been_forgotten() -> None:
     with pytest.raises(TypeError, match="rows must be .* got a coroutine: await it"):
         export(rows=coroutine_function())
+
+
+GENERATORS = [
+    (generator_function, "read"),
+    (generator_function, "closed"),
+    (async_generator_function, "read"),
+    (async_generator_function, "closed"),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "argument"), [(sse, "events"), (download, "source"), (export, "rows")]
+)
+@pytest.mark.parametrize(("function", "how"), GENERATORS, ids=lambda each: str(each)[:20])
+def test_a_generator_that_is_over_is_refused(
+    call: Any, argument: str, function: Any, how: str
+) -> None:
+    async def over() -> Any:
+        generator = function()
+        if hasattr(generator, "__anext__"):
+            _ = [each async for each in generator] if how == "read" else await generator.aclose()
+        else:
+            _ = [*generator] if how == "read" else generator.close()
+        return generator
+
+    message = f"^{argument} must have elements left, got the generator '{function.__name__}'"
+    with pytest.raises(ValueError, match=message):
+        call(**{argument: asyncio.run(over())})
+    with pytest.raises(ValueError, match="^iterable must have elements left"):
+        streamkit.inline(asyncio.run(over()))
+
+
+def test_a_generator_that_was_begun_is_streamed_from_there() -> None:
+    rows = iter(generator_function())
+    next(rows)
+    assert body(export(rows=rows)) == b"[\n]\n"
+
+
+@pytest.mark.parametrize("name", ["sse", "download", "export"])
+def test_the_entry_points_are_those_of_the_service_that_was_called(name: str) -> None:
+    class Own(wsgi.StreamingService):
+        """As a user makes one."""
+
+    returned = {
+        StreamingService: streamkit.StreamResponse,
+        wsgi.StreamingService: wsgi.StreamingResponse,
+        asgi.StreamingService: asgi.StreamingResponse,
+        Own: wsgi.StreamingResponse,
+    }
+    for service, response in returned.items():
+        method = getattr(service, name)
+        assert method.__qualname__ == f"{service.__qualname__}.{name}"
+        assert method.__module__ == service.__module__
+        assert method.__doc__ == getattr(streamkit.BaseStreamingService, name).__doc__
+        signature = inspect.signature(method)
+        assert signature.return_annotation is response
+        assert (
+            signature.parameters
+            == inspect.signature(getattr(streamkit.BaseStreamingService, name)).parameters
+        )
+        with pytest.raises(TypeError, match=rf"^.*\.?{service.__name__}\.{name}\(\) missing"):
+            method()
+
+
+def test_an_entry_point_of_the_users_own_stays_what_it_is() -> None:
+    class Own(StreamingService):
+        @classmethod
+        def sse(cls, name: str, events: Any, serialize: Any = None) -> streamkit.StreamResponse:
+            return super().sse(name, [*events, "bye"], serialize)
+
+    assert body(Own.sse("s", ["a"])) == b"data: a\n\ndata: bye\n\n"
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert streamkit.__version__ == metadata.version("streamkit-http")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Starlette and FastAPI: a response is a ``starlette.responses.Response``."""
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -44,27 +45,39 @@ class StreamingResponse(Response):
     document. Raises TypeError if it is made of anything but what the service makes it of.
     """
 
+    # The first argument has the name that Starlette's own have for it: FastAPI passes it by name.
     def __init__(
         self,
-        response: StreamResponse,
+        content: StreamResponse,
         status_code: int = 200,
         background: "BackgroundTask | None" = None,
     ) -> None:
-        if not isinstance(response, StreamResponse):
-            raise TypeError(
-                f"{type(self).__name__} is made by StreamingService: return what its sse, "
-                f"download or export returned, not {type(response).__name__}"
-            )
+        if not isinstance(content, StreamResponse):
+            raise TypeError(_reason_against(type(self).__name__, content))
         self.status_code = status_code
         self.background = background
-        self.raw_headers = raw_headers(response.headers)
-        self._stream = response
+        self.raw_headers = raw_headers(content.headers)
+        self._stream = content
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         headers = asgi_headers(self.raw_headers)
         await asgi_respond(self._stream, self.status_code, headers, scope, receive, send)
         if self.background is not None:
             await self.background()
+
+
+def _reason_against(name: str, content: object) -> str:
+    """Why ``content``, which an endpoint of FastAPI returned or yields, is no ``name``."""
+    expected = (
+        f"{name} is made by StreamingService: return what its sse, download or export returns"
+    )
+    if inspect.isgenerator(content) or inspect.isasyncgen(content):
+        # FastAPI calls an endpoint that has a yield, and passes on what it yields.
+        return (
+            f"{expected}, and have no yield in the endpoint itself: move that to a generator, say "
+            'events(), and return StreamingService.sse("events", events())'
+        )
+    return f"{expected}, not {type(content).__name__}"
 
 
 class EventStream(StreamingResponse):

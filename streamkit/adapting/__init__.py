@@ -27,6 +27,7 @@ from streamkit.adapting.asgi import asgi_headers, asgi_pass_through, asgi_respon
 from streamkit.adapting.connection import ClientLeft
 from streamkit.adapting.gate import Gate
 from streamkit.adapting.wsgi import status_line, wsgi_body, wsgi_request
+from streamkit.arguments import check_tenant
 from streamkit.metrics import expose
 from streamkit.reply import Reply
 from streamkit.request import Client, Request, context, tenant_name
@@ -62,6 +63,7 @@ __all__ = [
     "asgi_headers",
     "asgi_pass_through",
     "asgi_respond",
+    "check_tenant",
     "context",
     "expose",
     "plain",

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from werkzeug.datastructures import Headers
 
 from streamkit.admission import Admission
+from streamkit.arguments import check_tenant
 from streamkit.request import context, request_context, tenant_name
 from streamkit.signals import shutdown_on_signals
 
@@ -23,7 +24,8 @@ class Gate(Generic[NativeT]):
     in a process; more are told to come back. Without one of them, that of a middleware further out
     goes on to hold. Once there is a gate, SIGTERM and SIGINT retire the live streams.
 
-    Raises TypeError or ValueError for a ``max_streams`` that is no positive int.
+    Raises TypeError for a ``tenant`` that is no function, and TypeError or ValueError for a
+    ``max_streams`` that is no positive int.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Gate(Generic[NativeT]):
         tenant: Callable[[NativeT], str | None] | None = None,
         max_streams: int | None = None,
     ) -> None:
+        check_tenant(tenant)
         self.tenant = tenant
         """The application's callable; None if it gave none. It may block, so that an adapter on a
         loop calls ``tenant_of`` on a thread if its framework's requests may query a database."""

@@ -66,7 +66,7 @@ class CsvEncoder(RowEncoder):
     def encode(self, batch: Sequence[Any]) -> Iterator[bytes]:
         header = b""
         if self._serialize is None and self._columns.names is None:
-            names, values = read(batch[0])
+            names, values = self._read_first(batch[0])
             self._columns.names = tuple(values) if names is None else names
             header = self._header(self._columns.names)
             if names is None:
@@ -77,6 +77,13 @@ class CsvEncoder(RowEncoder):
         for piece in super().encode(batch) if batch else ():
             yield header + piece
             header = b""
+
+    def _read_first(self, row: Any) -> tuple[tuple[Any, ...] | None, Sequence[Any]]:
+        try:
+            return read(row)
+        except Exception as error:
+            self._locate(error, row)
+            raise
 
     def _header(self, names: Sequence[Any]) -> bytes:
         return self._write_repaired([[name] for name in names])

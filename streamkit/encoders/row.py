@@ -6,7 +6,7 @@ from typing import Any
 
 from streamkit.encoders.base import Encoder
 from streamkit.rows.reading import Columns
-from streamkit.rows.values import repaired
+from streamkit.rows.values import encoder, repaired
 
 __all__ = ["RowEncoder"]
 
@@ -49,9 +49,45 @@ class RowEncoder(Encoder):
             yield piece
 
     def _encode_row(self, row: Any) -> bytes:
-        piece = self._write_repaired(self._read([row]))
+        try:
+            piece = self._write_repaired(self._read([row]))
+        except Exception as error:
+            self._locate(error, row)
+            raise
         self._number += 1
         return piece
+
+    def _locate(self, error: Exception, row: Any) -> None:
+        """Say in ``error`` which row it is about, and which of its columns if that can be told.
+
+        It stays the error that it is, as it may be one of a row's own code.
+        """
+        where = f"row {self._number}"
+        if str(error).startswith(where):
+            return
+        column = self._unencodable(row)
+        if column is not None:
+            where = f"{where}, column {column}"
+        if type(error) in (TypeError, ValueError) and len(error.args) == 1:
+            error.args = (f"{where}: {error}",)
+        else:
+            error.add_note(f"It was raised for {where} of the export.")
+
+    def _unencodable(self, row: Any) -> str | None:
+        """The column of the first value that has no form; None if it is not one value's fault."""
+        try:
+            names, values = self._columns.read(row, self._number)
+        except Exception:
+            return None
+        for index, value in enumerate(values):
+            try:
+                encoder.encode(value)
+            except UnicodeEncodeError:
+                # This one is repaired.
+                continue
+            except Exception:
+                return str(index + 1) if names is None else repr(names[index])
+        return None
 
     def _write_repaired(self, values: Sequence[Any]) -> bytes:
         try:

@@ -3,15 +3,25 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from streamkit.encoders.base import Encoder
 from streamkit.event import ServerSentEvent
+from streamkit.log import say_once
 from streamkit.rows.values import encoder, repaired
 
 __all__ = ["SSEEncoder"]
 
 # Not str.splitlines, which splits at U+2028 and others that are no line ends here.
 LINE_END: Final = re.compile(r"\r\n|\r|\n")
+
+FIELDS: Final = frozenset(ServerSentEvent.__struct_fields__)
+
+LOOKS_LIKE_AN_EVENT: Final = (
+    "an event stream was given a mapping that has only fields of an event, 'data' among them, and "
+    "all of it is sent as JSON. If it is meant to be the event, yield ServerSentEvent(**mapping), "
+    "or pass serialize=dict"
+)
 
 
 class SSEEncoder(Encoder):
@@ -22,8 +32,8 @@ class SSEEncoder(Encoder):
     an event, as JSON.
 
     An event is refused if its event or id has a line end in it, its id a NUL, its retry is no
-    non-negative int, its data is bytes or has no JSON form, or a mapping has a field that events
-    have not. The comment ``refused`` is sent in its place.
+    non-negative int, its data has no JSON form, or a mapping has a field that events have not. The
+    comment ``refused`` is sent in its place.
 
     ``blank_after_comments`` says whether a comment, or a ``retry`` by itself, is followed by a
     blank line, as an event is.
@@ -72,6 +82,8 @@ class SSEEncoder(Encoder):
             elif self._serialize is not None:
                 text = self._event(_from_mapping(element))
             else:
+                if type(element) is dict and "data" in element and FIELDS.issuperset(element):
+                    say_once(LOOKS_LIKE_AN_EVENT)
                 text = self._json(element) + "\n"
         except ValueError as reason:
             self.refused.append(reason)
@@ -85,16 +97,12 @@ class SSEEncoder(Encoder):
         if event.event is not None:
             text += _line("event", event.event)
         if event.id is not None:
-            text += _line("id", event.id)
-            if "\0" in event.id:
-                raise ValueError(f"id must not have a NUL in it, got {event.id[:80]!r}")
+            text += _id(event.id)
         if event.retry is not None:
             text += _retry(event.retry)
         data = event.data
         if isinstance(data, str):
             text += _lines("data", data)
-        elif isinstance(data, bytes | bytearray | memoryview):
-            raise ValueError("data must be text or a JSON value, got bytes")
         elif data is not None:
             text += self._json(data)
         if event.retry is not None:
@@ -125,10 +133,10 @@ class SSEEncoder(Encoder):
 
 
 def _from_mapping(fields: Mapping[Any, Any]) -> ServerSentEvent:
-    known = ServerSentEvent.__struct_fields__
     for name in fields:
-        if name not in known:
-            raise ValueError(f"{name!r} is not a field of an event, which has {', '.join(known)}")
+        if name not in FIELDS:
+            known = ", ".join(ServerSentEvent.__struct_fields__)
+            raise ValueError(f"{name!r} is not a field of an event, which has {known}")
     return ServerSentEvent(**{"data": None, **fields})
 
 
@@ -148,9 +156,20 @@ def _line(field: str, text: Any) -> str:
     return f"{field}: {text}\n"
 
 
+def _id(value: Any) -> str:
+    if type(value) is not str and isinstance(value, int | UUID) and type(value) is not bool:
+        # Not as str() has it, which of an enum that is an int may be its name.
+        value = UUID.__str__(value) if isinstance(value, UUID) else int.__repr__(value)
+    line = _line("id", value)
+    if "\0" in line:
+        raise ValueError(f"id must not have a NUL in it, got {str(value)[:80]!r}")
+    return line
+
+
 def _str(field: str, text: Any) -> str:
     if not isinstance(text, str):
-        raise ValueError(f"{field} must be a str, got {type(text).__name__}")
+        expected = "a str, an int or a UUID" if field == "id" else "a str"
+        raise ValueError(f"{field} must be {expected}, got {type(text).__name__}")
     # An enum that is a str would be formatted as its name.
     return str.__str__(text)
 

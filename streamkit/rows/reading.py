@@ -202,11 +202,11 @@ class Columns:
         kind: Any = type(row)
         if not _naming(kind) and not _mapped(kind):
             return row
-        names, values = self._read(row, number)
+        names, values = self.read(row, number)
         return row if names is None else dict(zip(names, values, strict=False))
 
     def _row_values(self, row: Any, number: int) -> Sequence[Any]:
-        names, values = self._read(row, number)
+        names, values = self.read(row, number)
         columns = self.names or ()
         if names == columns:
             return [*values, *[None] * (len(columns) - len(values))]
@@ -217,8 +217,11 @@ class Columns:
                 raise ValueError(f"row {number} has a column {name!r} that is not in the header")
         return [*map(record.get, columns)]
 
-    def _read(self, row: Any, number: int) -> tuple[Names | None, Sequence[Any]]:
-        """What ``read`` returns, but a sequence in the order of the columns has their names."""
+    def read(self, row: Any, number: int) -> tuple[Names | None, Sequence[Any]]:
+        """What ``read`` returns, but a sequence in the order of the columns has their names.
+
+        Raises ValueError if it is longer than they are.
+        """
         names, values = read(row)
         if values is row and (names is None or self._from_source):
             names = self.names

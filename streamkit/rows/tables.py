@@ -10,13 +10,19 @@ from typing import Any, Final, Protocol
 
 from streamkit.source import Inline, inline
 
-__all__ = ["Table", "read_table"]
+__all__ = ["Table", "check_rows", "read_table"]
 
 ROWS_AT_ONCE: Final = 1000
 """Rows that are fetched, or made of columns, at a time.
 
 As many as SQLAlchemy fetches at the most of a result that it streams (``max_row_buffer``).
 """
+
+PARTS: Final = {
+    "DataFrame.items": "names of columns, each with its column",
+    "DataFrame.iterrows": "labels of the index, each with a Series",
+}
+"""What methods of pandas' frames yield that look like rows, by the names of their generators."""
 
 
 class Table(Protocol):
@@ -25,6 +31,27 @@ class Table(Protocol):
     @property
     def columns(self) -> Any:
         """The names of its columns, or what stands for the columns themselves."""
+
+
+def check_rows(source: Any) -> None:
+    """Raise TypeError for the parts of a frame that are no rows: a column, or what iterrows gives.
+
+    Nothing fails that yields rows of its own made of them.
+    """
+    if isinstance(source, Inline):
+        source = source.iterable
+    kind = type(source).__name__
+    if hasattr(source, "to_frame"):
+        raise TypeError(
+            f"rows must be a frame or an iterable of rows, got a {kind}, which is one column: pass "
+            "its to_frame()"
+        )
+    made_by = getattr(getattr(source, "gi_code", None), "co_qualname", "")
+    if made_by in PARTS:
+        raise TypeError(
+            f"rows must be a frame or an iterable of rows, got what {made_by}() yields, which is "
+            f"{PARTS[made_by]}: pass the frame itself"
+        )
 
 
 def read_table(source: Any) -> tuple[Any, Sequence[Any] | None]:

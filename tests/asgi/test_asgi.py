@@ -395,3 +395,8 @@ class TestMiddleware:
 
         run(main)
         assert passed == ["lifespan"]
+
+
+def test_a_tenant_that_is_no_function_is_refused() -> None:
+    with pytest.raises(TypeError, match="tenant must be a function .* or None, got 'acme'"):
+        StreamkitMiddleware(lambda *arguments: None, tenant="acme")  # type: ignore[arg-type]

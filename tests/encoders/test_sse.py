@@ -3,6 +3,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import pytest
 from encoding import cut, encoded, encoded_until_raised
@@ -73,6 +74,35 @@ def test_an_element_is_sent_as_this_text(element: Any, text: str) -> None:
     assert not encoder.refused
 
 
+class Size(enum.IntEnum):
+    SMALL = 1
+
+
+IDS: list[tuple[Any, str]] = [
+    (5, "5"),
+    (0, "0"),
+    (-1, "-1"),
+    (Size.SMALL, "1"),
+    (UUID(int=5), "00000000-0000-0000-0000-000000000005"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize(("id", "text"), IDS)
+def test_an_id_may_be_a_number_or_a_uuid(id: Any, text: str) -> None:
+    event = f"id: {text}\ndata: a\n\n".encode()
+    assert encoded(SSEEncoder(), [ServerSentEvent("a", id=id)]) == event
+    assert encoded(SSEEncoder(lambda element: element), [{"data": "a", "id": id}]) == event
+
+
+@pytest.mark.parametrize("data", [b"\xff\x00", bytearray(b"\xff\x00"), memoryview(b"\xff\x00")])
+def test_bytes_are_the_same_data_as_an_element_and_in_an_event(data: Any) -> None:
+    """As everywhere else, in base64."""
+    for element in (data, ServerSentEvent(data)):
+        assert encoded(SSEEncoder(), [element]) == b'data: "/wA="\n\n'
+    assert encoded(SSEEncoder(lambda data: {"data": data}), [data]) == b'data: "/wA="\n\n'
+
+
 BESIDE_EVENTS: list[tuple[Any, str, str]] = [
     # A comment is lines by itself; so is a retry.
     (ServerSentEvent(None, comment="c"), ": c\n", ": c\n\n"),
@@ -121,7 +151,6 @@ def test_what_the_stream_itself_tells_ends_in_the_same_way() -> None:
         ([ServerSentEvent("a", retry=10), *["a"] * 100], b""),
         # None of these was sent.
         ([ServerSentEvent("a", retry=-1)], b"retry: 1500\n"),
-        ([ServerSentEvent(b"bytes", retry=10)], b"retry: 1500\n"),
         ([ServerSentEvent(object(), retry=10)], b"retry: 1500\n"),
         ([ServerSentEvent("a", retry=10), ServerSentEvent(object(), retry=20)], b""),
     ],
@@ -153,6 +182,23 @@ def test_serialize_may_return_the_fields_of_an_event(fields: Mapping[str, Any], 
     assert encoded(SSEEncoder(lambda element: element), [fields]) == text.encode()
 
 
+def test_a_mapping_that_looks_like_an_event_is_sent_as_json_and_the_log_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("streamkit.log._said", set())
+    plain = [{"data": "a", "price": 1}, {"id": 1}, {}, {1: 2}]
+    encoded(SSEEncoder(), plain)
+    encoded(SSEEncoder(lambda element: element), [{"data": "a", "id": "1"}])
+    assert not caplog.messages
+    for _ in range(2):
+        assert encoded(SSEEncoder(), [{"data": "a", "id": "1"}, {"data": "b"}]) == (
+            b'data: {"data":"a","id":"1"}\n\ndata: {"data":"b"}\n\n'
+        )
+    (said,) = caplog.messages
+    assert "sent as JSON" in said
+    assert "yield ServerSentEvent(**mapping), or pass serialize=dict" in said
+
+
 def test_serialize_may_return_an_event_or_its_data() -> None:
     assert encoded(SSEEncoder(lambda n: f"{n}\n{n}"), [1]) == b"data: 1\ndata: 1\n\n"
     assert encoded(SSEEncoder(lambda n: ServerSentEvent("a", id=str(n))), [1]) == (
@@ -167,14 +213,13 @@ REFUSED: list[tuple[Any, str]] = [
     ({"data": "a", "id": "1\ndata: evil"}, "id must not have a CR or LF in it"),
     ({"data": "a", "id": "1\r"}, "id must not have a CR or LF in it"),
     ({"data": "a", "id": "1\0"}, "id must not have a NUL in it, got '1\\x00'"),
-    ({"data": "a", "id": 1}, "id must be a str, got int"),
+    ({"data": "a", "id": 1.0}, "id must be a str, an int or a UUID, got float"),
+    ({"data": "a", "id": True}, "id must be a str, an int or a UUID, got bool"),
     ({"data": "a", "retry": -1}, "retry must not be negative, got -1"),
     ({"data": "a", "retry": True}, "retry must be an int of milliseconds, got bool"),
     ({"data": "a", "retry": 1.5}, "retry must be an int of milliseconds, got float"),
     ({"data": "a", "retry": "10"}, "retry must be an int of milliseconds, got str"),
     ({"data": "a", "comment": 1}, "comment must be a str, got int"),
-    ({"data": b"a"}, "data must be text or a JSON value, got bytes"),
-    ({"data": bytearray(b"a")}, "data must be text or a JSON value, got bytes"),
     ({"data": 1j}, "data cannot be sent as JSON: a value of type complex cannot be encoded"),
     ({"data": "a", "evnt": "b"}, "'evnt' is not a field of an event"),
     ({"data": "a", 1: "b"}, "1 is not a field of an event"),
@@ -299,7 +344,7 @@ events = st.builds(
     ServerSentEvent,
     data=texts | values,
     event=st.none() | lines | texts,
-    id=st.none() | lines | texts,
+    id=st.none() | lines | texts | st.integers() | st.uuids(),
     retry=st.none() | st.integers(0, 2**70) | st.sampled_from([-1, 10**5000]),
     comment=st.none() | texts,
 )
@@ -329,10 +374,10 @@ def scalars(value: Any) -> Any:
 
 
 def can_be_sent(event: ServerSentEvent) -> bool:
-    one_line = (event.event or "") + (event.id or "")
+    id = str(event.id or "")
     return (
-        not {*"\r\n"} & {*one_line}
-        and "\0" not in (event.id or "")
+        not {*"\r\n"} & {*(event.event or ""), *id}
+        and "\0" not in id
         and 0 <= (event.retry or 0) < 10**5000
     )
 
@@ -356,7 +401,7 @@ def test_a_client_reads_what_was_sent(
             continue
         if event.comment is not None:
             comments += re.split("\r\n|\r|\n", scalar(event.comment))
-        last_event_id = last_event_id if event.id is None else scalar(event.id)
+        last_event_id = last_event_id if event.id is None else scalar(str(event.id))
         retry = retry if event.retry is None else event.retry
         if event.data is not None:
             data = scalars(event.data)

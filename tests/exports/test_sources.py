@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +20,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from streamkit import StreamingService, escape_formulas
+from streamkit import StreamingService, escape_formulas, inline
 
 COUNT = 2500
 """More rows than are read at a time."""
@@ -251,3 +252,32 @@ def test_an_async_cursor_is_exported(where: str) -> None:
             return b"".join([chunk async for chunk in export])
 
     assert asyncio.run(main()) == (b"a\r\n" if where else b"a\r\n1\r\n")
+
+
+FRAME = pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+
+PARTS: list[tuple[Callable[[], Any], str]] = [
+    (lambda: FRAME["a"], "got a Series, which is one column: pass its to_frame()"),
+    (lambda: polars.from_pandas(FRAME)["a"], "got a Series, which is one column: pass its to_fr"),
+    (lambda: FRAME.index, "got a RangeIndex, which is one column: pass its to_frame()"),
+    (FRAME.iterrows, "got what DataFrame.iterrows() yields, .*: pass the frame itself"),
+    (FRAME.items, "got what DataFrame.items() yields, .*: pass the frame itself"),
+]
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "ndjson"])
+@pytest.mark.parametrize(("part", "message"), PARTS)
+def test_what_looks_like_the_rows_of_a_frame_and_is_not_is_refused(
+    part: Callable[[], Any], message: str, format: Any
+) -> None:
+    message = re.escape(message).replace(r"\.\*", ".*")
+    for rows in (part(), inline(part())):
+        with pytest.raises(TypeError, match=f"^rows must be a frame or an iter.*{message}"):
+            StreamingService.export("e", rows, format)
+
+
+def test_the_parts_of_a_frame_are_elements_to_a_serialize_and_rows_to_a_generator() -> None:
+    ids = StreamingService.export("e", FRAME["a"], "csv", serialize=str)
+    assert b"".join(ids) == b"1\n2\n"
+    rows = (row for _, row in FRAME.iterrows())
+    assert b"".join(StreamingService.export("e", rows, "csv")) == b"a,b\r\n1,x\r\n2,y\r\n"

@@ -259,5 +259,69 @@ def test_rows_before_a_bad_one_are_sent(encoder: Callable[[], Any]) -> None:
     assert body == whole.removesuffix(b"\n]\n")
     assert isinstance(error, TypeError)
     assert str(error) == (
-        "a value of type complex cannot be encoded: pass a serialize that turns it into text"
+        "row 101, column 'a': a value of type complex cannot be encoded: pass a serialize that "
+        "turns it into text"
     )
+
+
+ENCODERS = pytest.mark.parametrize("encoder", [CsvEncoder, JsonEncoder, NdjsonEncoder])
+
+IMAGINARY: Any = 1j
+
+UNENCODABLE: list[tuple[list[Any], str]] = [
+    ([{"a": 1, "b": 1j}], "row 1, column 'b'"),
+    ([{"a": 1, "b": 1}, {"a": 1, "b": [{"c": 1j}]}], "row 2, column 'b'"),
+    # A text that is only repaired is not the one to blame.
+    ([{"a": "\ud800", "b": 1j}], "row 1, column 'b'"),
+    ([Pair(IMAGINARY, "x")], "row 1, column 'a'"),
+    ([Record(1, "x"), Record(IMAGINARY, "x")], "row 2, column 'a'"),
+]
+
+
+@ENCODERS
+@pytest.mark.parametrize(("rows", "where"), UNENCODABLE, ids=str)
+def test_the_error_of_a_value_that_has_no_form_names_its_row_and_column(
+    encoder: Callable[[], Any], rows: list[Any], where: str
+) -> None:
+    for batches in ([rows], [[row] for row in rows]):
+        _, error = encoded_until_raised(encoder(), *batches)
+        assert isinstance(error, TypeError)
+        assert str(error).startswith(f"{where}: a value of type complex cannot be encoded")
+
+
+@ENCODERS
+def test_columns_that_the_source_knows_name_the_values_of_sequences(encoder: Any) -> None:
+    _, error = encoded_until_raised(encoder(columns=["a", "b"]), [(1, 2), (1, 1j)])
+    assert str(error).startswith("row 2, column 'b': ")
+
+
+@pytest.mark.parametrize("encoder", [JsonEncoder, NdjsonEncoder])
+def test_values_without_names_are_told_by_their_place(encoder: Callable[[], Any]) -> None:
+    _, error = encoded_until_raised(encoder(), [(1, 2), (1, 1j)])
+    assert str(error).startswith("row 2, column 2: ")
+
+
+@ENCODERS
+def test_the_error_of_what_is_no_row_names_its_number(encoder: Callable[[], Any]) -> None:
+    _, error = encoded_until_raised(encoder(), [{"a": 1}, object()])
+    assert str(error).startswith("row 2: a ")
+    _, error = encoded_until_raised(encoder(), [object()])
+    assert str(error).startswith("row 1: a ")
+
+
+@ENCODERS
+def test_an_error_of_a_values_own_stays_what_it_is_and_is_told_where(
+    encoder: Callable[[], Any],
+) -> None:
+    class Own(Exception):
+        pass
+
+    class Dump:
+        def model_dump(self) -> Any:
+            raise raised
+
+    raised = Own("mine")
+    _, error = encoded_until_raised(encoder(), [{"a": 1, "b": 1}, {"a": 1, "b": Dump()}])
+    assert error is raised
+    assert str(error) == "mine"
+    assert error.__notes__ == ["It was raised for row 2, column 'b' of the export."]

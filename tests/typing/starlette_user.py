@@ -7,7 +7,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from streamkit_adapters.starlette import (
+from streamkit_adapters.fastapi import (
     CSVExport,
     StreamingResponse,
     StreamingService,

@@ -172,3 +172,8 @@ def test_nothing_is_lost_where_there_is_no_loop_for_an_async_source(
         assert (source.given, source.closes) == (0, 1)
     assert value(registry, "stream_active") == 0
     assert b"".join(limited(environ(), recorder([]))) == b"1\n"
+
+
+def test_a_tenant_that_is_no_function_is_refused() -> None:
+    with pytest.raises(TypeError, match="tenant must be a function .* or None, got 'acme'"):
+        StreamkitMiddleware(lambda *arguments: None, tenant="acme")  # type: ignore[arg-type]

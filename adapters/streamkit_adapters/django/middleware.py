@@ -6,6 +6,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -26,6 +27,8 @@ class StreamkitMiddleware:
     ``STREAMKIT = {"TENANT": "shop.tenants.of_request"}`` returns for the request, or ``"system"``.
     Of the streams ``"MAX_STREAMS"`` may be open at a time in a process, any number without it: more
     are told to come back. Sync and async.
+
+    Raises ImproperlyConfigured for a setting that is not as said.
     """
 
     sync_capable = True
@@ -33,9 +36,8 @@ class StreamkitMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
-        options: dict[str, Any] = getattr(settings, "STREAMKIT", {})
-        path, max_streams = options.get("TENANT"), options.get("MAX_STREAMS")
-        self._gate = Gate(None if path is None else import_string(path), max_streams)
+        options = _options()
+        self._gate = Gate(_tenant_at(options.get("TENANT")), options.get("MAX_STREAMS"))
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
 
@@ -63,6 +65,33 @@ class StreamkitMiddleware:
             else:
                 await sync_to_async(response.prepare)(request)
         return response
+
+
+def _options() -> dict[str, Any]:
+    options: Any = getattr(settings, "STREAMKIT", {})
+    if not isinstance(options, dict) or not options.keys() <= {"TENANT", "MAX_STREAMS"}:
+        raise ImproperlyConfigured(
+            f"STREAMKIT must be a dict of TENANT, of MAX_STREAMS or of both, got {options!r}"
+        )
+    return options
+
+
+def _tenant_at(path: Any) -> Any:
+    if path is None:
+        return None
+    reason = (
+        'STREAMKIT["TENANT"] must be the dotted path of a function that takes the request and '
+        f"returns a name, got {path!r}"
+    )
+    if not isinstance(path, str):
+        raise ImproperlyConfigured(reason)
+    try:
+        tenant = import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(f"{reason}: {error}") from error
+    if not callable(tenant):
+        raise ImproperlyConfigured(reason)
+    return tenant
 
 
 @contextmanager

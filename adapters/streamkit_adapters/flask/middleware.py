@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import flask
 
-from streamkit.adapting import context, expose, tenant_name
+from streamkit.adapting import check_tenant, context, expose, tenant_name
 from streamkit_adapters import wsgi
 
 __all__ = ["StreamkitMiddleware"]
@@ -19,6 +20,9 @@ class StreamkitMiddleware:
     is called before the request is handled, when ``session`` is there already. ``max_streams`` may
     be open at a time in a process: more are told to come back. ``metrics`` is the path of a route,
     ``"/metrics"`` say, where Prometheus finds the metrics. Without ``app``, ``init_app`` follows.
+
+    Raises TypeError for any other ``app``, such as ``app.wsgi_app``, around which it puts itself, a
+    ``tenant`` that is no function, and ``metrics`` that are no path.
     """
 
     def __init__(
@@ -29,17 +33,37 @@ class StreamkitMiddleware:
         max_streams: int | None = None,
         metrics: str | None = None,
     ) -> None:
+        check_tenant(tenant)
+        if metrics is not None and not (isinstance(metrics, str) and metrics.startswith("/")):
+            raise TypeError(
+                f'metrics must be the path of a route, such as "/metrics", or None, got {metrics!r}'
+            )
         self._tenant = tenant
         self._max_streams = max_streams
         self._metrics = metrics
         if app is not None:
             self.init_app(app)
 
+    if not TYPE_CHECKING:
+
+        def __call__(self, *arguments: Any) -> NoReturn:
+            """As a server calls it where it was put in the place of the app."""
+            raise TypeError(
+                "StreamkitMiddleware(app) puts itself around app.wsgi_app: serve the app, and put "
+                "the middleware in the place of nothing"
+            )
+
     def init_app(self, app: flask.Flask) -> None:
         """Put the middleware around ``app``. Each app has ``max_streams`` of its own.
 
-        Raises TypeError or ValueError for a ``max_streams`` that is no positive int.
+        Raises TypeError for anything but a Flask app, and TypeError or ValueError for a
+        ``max_streams`` that is no positive int.
         """
+        if not isinstance(app, flask.Flask):
+            raise TypeError(
+                f"app must be the Flask app itself, got {type(app).__name__}: call "
+                "StreamkitMiddleware(app), which puts itself around app.wsgi_app"
+            )
         app.wsgi_app = wsgi.StreamkitMiddleware(  # type: ignore[method-assign]
             app.wsgi_app, max_streams=self._max_streams
         )

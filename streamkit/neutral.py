@@ -1,0 +1,53 @@
+"""What a framework is told that is handed a response which is none of its own.
+
+The service of ``streamkit`` itself is what an editor offers first. Its responses are for adapters,
+tests and jobs; each framework looks at them in a way of its own, and none would say what is wrong.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+__all__ = ["Neutral"]
+
+FRAMEWORKS: Final = ("flask", "django", "fastapi", "starlette")
+"""Modules of which each has an adapter of the same name."""
+
+PLAIN: Final = ("wsgi", "asgi")
+
+
+class Neutral:
+    """Of no framework: raises, with the import that is missing, whatever one asks for."""
+
+    __slots__ = ()
+
+    # Type checkers are not to take it for something that may be called, or has any attribute.
+    if not TYPE_CHECKING:
+
+        def __call__(self, *arguments: Any) -> NoReturn:
+            """As WSGI and ASGI call a response: Flask and Starlette."""
+            raise TypeError(f"a {type(self).__name__} cannot be sent: {_advice()}")
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """As the middleware of Django looks at headers, and Django itself at what to close."""
+            kind = type(self).__name__
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}: {_advice()}")
+
+        @property
+        def keys(self) -> NoReturn:
+            """As ``dict`` asks for them, by which FastAPI makes JSON of what it does not know.
+
+            It would take the chunks for pairs otherwise.
+            """
+            raise TypeError(f"a {type(self).__name__} cannot be sent as JSON: {_advice()}")
+
+
+def _advice() -> str:
+    names = [name for name in FRAMEWORKS if name in sys.modules]
+    if "fastapi" in names:
+        # It has Starlette under itself.
+        names.remove("starlette")
+    imports = [f"from streamkit_adapters.{name} import StreamingService" for name in names or PLAIN]
+    return (
+        "it is of the neutral service, which is for adapters and tests. In a view take the one of "
+        f"its framework: {', or '.join(imports)}"
+    )

@@ -6,7 +6,7 @@ from streamkit_adapters.django import StreamingService
 
 settings.configure(
     ROOT_URLCONF=__name__,
-    ALLOWED_HOSTS=["localhost"],
+    ALLOWED_HOSTS=["127.0.0.1", "localhost"],
     MIDDLEWARE=["streamkit_adapters.django.StreamkitMiddleware"],
 )
 

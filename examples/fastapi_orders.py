@@ -1,6 +1,6 @@
 from fastapi import FastAPI
 
-from streamkit_adapters.starlette import CSVExport, StreamingService, StreamkitMiddleware
+from streamkit_adapters.fastapi import CSVExport, StreamingService, StreamkitMiddleware
 
 app = FastAPI()
 app.add_middleware(StreamkitMiddleware)

@@ -10,3 +10,8 @@ StreamkitMiddleware(app)
 def orders():
     rows = ({"id": number, "status": request.args["status"]} for number in range(3))
     return StreamingService.export("orders", rows, "csv")
+
+
+@app.get("/program")
+def program():
+    return StreamingService.download(__file__, filename="orders.py")

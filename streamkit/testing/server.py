@@ -50,7 +50,7 @@ def server_of(target: Any, exchange: Exchange) -> Server:
     """A server for a client on a thread. Raises TypeError if ``target`` is no app, no response."""
     if _is_asgi(target):
         return OnLoop(ASGIServer(target, exchange))
-    if callable(target):
+    if _is_app(target):
         return WSGIServer(target, exchange)
     _begin(target, "__iter__", exchange)
     return WSGIServer(lambda environ, start_response: iter(target), exchange)
@@ -60,15 +60,20 @@ def async_server_of(target: Any, exchange: Exchange) -> AsyncServer:
     """A server for a client on a loop. Raises TypeError if ``target`` is no app, no response."""
     if _is_asgi(target):
         return ASGIServer(target, exchange)
-    if callable(target):
+    if _is_app(target):
         return OnThread(WSGIServer(target, exchange))
     _begin(target, "__aiter__", exchange)
     return IterableServer(target, exchange)
 
 
+def _is_app(target: Any) -> bool:
+    # A neutral response is callable only to say that it is no app.
+    return callable(target) and not isinstance(target, StreamResponse)
+
+
 def _is_asgi(target: Any) -> bool:
     """Whether ``target`` takes a scope, receive and send, not an environ and start_response."""
-    if not callable(target):
+    if not _is_app(target):
         return False
     try:
         signature(target).bind(None, None, None)

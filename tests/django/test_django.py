@@ -726,13 +726,27 @@ def test_an_inline_source_runs_on_the_thread_of_the_request(client_class: Any) -
     assert source.closes == 1
 
 
-def test_the_example_for_django_runs() -> None:
+EXPORT = """
+from werkzeug.test import Client
+from django_orders import application
+print(Client(application).get('/orders.csv?status=open').text, end='')
+"""
+
+EVENTS = """
+from streamkit.testing import connect
+from django_events import application
+with connect(application, "/events", headers={"Host": "localhost", "Last-Event-ID": "7"}) as client:
+    print(client.event().data, client.event().last_event_id)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "printed"),
+    [(EXPORT, b"id,status\r\n0,open\r\n1,open\r\n2,open\r\n"), (EVENTS, b'{"tick":8} 9\n')],
+    ids=["export", "events"],
+)
+def test_the_example_for_django_runs(script: str, printed: bytes) -> None:
     """The example, in a process of its own: settings are made once."""
-    script = (
-        "from werkzeug.test import Client\n"
-        "from django_orders import application\n"
-        "print(Client(application).get('/orders.csv?status=open').text, end='')"
-    )
     examples = Path(__file__).resolve().parents[2] / "examples"
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
@@ -740,4 +754,4 @@ def test_the_example_for_django_runs() -> None:
         check=True,
         capture_output=True,
     )
-    assert run.stdout == b"id,status\r\n0,open\r\n1,open\r\n2,open\r\n"
+    assert run.stdout == printed

@@ -10,10 +10,11 @@ from asgi_client import get
 from werkzeug.test import Client
 
 from streamkit import kind
+from streamkit.testing import Event, connect
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-SHOWN = re.findall(r"<!-- (\S+) -->\n```python\n(.*?)```", README, re.S)
+SHOWN = re.findall(r"<!-- (\S+) -->\n```(?:python|js)\n(.*?)```", README, re.S)
 
 
 def load(name: str) -> Any:
@@ -32,8 +33,26 @@ def test_the_readme_shows_the_file(path: str, shown: str) -> None:
 
 def test_the_readme_shows_all_examples() -> None:
     assert {path for path, _ in SHOWN} == {
-        f"examples/{path.name}" for path in (ROOT / "examples").glob("*.py")
+        f"examples/{path.name}" for path in (ROOT / "examples").glob("*.*")
     }
+
+
+def test_every_block_of_code_is_run_by_a_test() -> None:
+    """Those that are files, here and beside the frameworks; what a page does, by the clients."""
+    blocks = re.findall(r"^```(\w+)\n", README, re.M)
+    # Commands: tests/servers/test_readme.py. The page without a file: tests/clients/test_page.py.
+    assert len(blocks) == len(SHOWN) + blocks.count("sh") + 1
+
+
+def test_the_table_is_the_one_that_its_command_prints() -> None:
+    """But for the figures, which are those of one run."""
+    table = README.partition("<!-- python -m benchmarks.beside -->\n")[2].partition("\n\n")[0]
+    head, _, *lines = (row.strip("| ").split(" | ") for row in table.splitlines())
+    source = (ROOT / "benchmarks" / "beside.py").read_text()
+    assert len(lines) == len(re.findall(r"^    Way\(", source, re.M))
+    for name in [*head, *(line[0] for line in lines)]:
+        pattern = re.sub(r"[\d,]*\d", "{[^}]*}", re.escape(name).replace(r"\ ", " "))
+        assert re.search(f'f?"{pattern}"', source), name
 
 
 def test_the_readme_says_what_each_kind_of_stream_does_with_a_slow_client_and_a_silent_source() -> (
@@ -57,6 +76,27 @@ def test_the_readme_says_what_each_kind_of_stream_does_with_a_slow_client_and_a_
 def test_the_example_for_flask_runs() -> None:
     response = load("flask_orders").app.test_client().get("/orders.csv?status=open")
     assert response.text == "id,status\r\n0,open\r\n1,open\r\n2,open\r\n"
+
+
+@pytest.mark.parametrize("name", ["flask_events", "fastapi_events"])
+def test_the_events_go_on_from_the_last_that_was_seen(name: str) -> None:
+    app = load(name).app
+    with connect(app, "/events") as client:
+        assert client.headers["Content-Type"] == "text/event-stream"
+        assert client.event() == Event('{"tick":1}', last_event_id="1")
+    client.assert_source_closed()
+    with connect(app, "/events", headers={"Last-Event-ID": "7"}) as client:
+        assert client.event() == Event('{"tick":8}', last_event_id="8")
+        assert client.event() == Event('{"tick":9}', last_event_id="9")
+    client.assert_source_closed()
+
+
+def test_the_download_of_the_example_for_flask_can_be_had_in_part() -> None:
+    client = load("flask_orders").app.test_client()
+    whole = client.get("/program")
+    assert whole.data == (ROOT / "examples" / "flask_orders.py").read_bytes()
+    part = client.get("/program", headers={"Range": "bytes=0-10"})
+    assert (part.status_code, part.data) == (206, whole.data[:11])
 
 
 def test_the_example_for_fastapi_runs() -> None:

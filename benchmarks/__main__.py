@@ -1,9 +1,9 @@
-"""All benchmarks: ``python -m benchmarks``. Prints tables; takes some nine minutes."""
+"""All benchmarks: ``python -m benchmarks``. Prints tables; takes some ten minutes."""
 
 import os
 import platform
 
-from . import exports, files, pipeline, ways
+from . import beside, exports, files, pipeline, ways
 from .measure import ROUNDS
 
 if __name__ == "__main__":
@@ -11,6 +11,7 @@ if __name__ == "__main__":
         f"Python {platform.python_version()}, {os.cpu_count()} cores ({platform.machine()}), "
         f"load {os.getloadavg()[0]:.1f}; each figure is the median of {ROUNDS} interleaved rounds"
     )
+    beside.main()
     pipeline.main()
     ways.main()
     exports.main()

@@ -1,4 +1,4 @@
-"""What happens beside what is used today: ``python -m benchmarks.beside``. Takes a minute.
+"""What happens beside what is used today: ``python -m benchmarks.beside``. Takes 90 seconds.
 
 At SIGTERM, in a burst, to a client that is slow in one, and where a source fails before its first
 event: over real servers, each in a process of its own, seen by a client that reads bytes.

@@ -25,7 +25,8 @@ ASK = Path(__file__).parents[1] / "support" / "clients" / "ask.js"
 def page(port: int, script: Path, question: str = "") -> Iterator[IO[bytes]]:
     """What a page with this ``script`` says."""
     origin = f"http://127.0.0.1:{port}"
-    command = [NODE, "--experimental-eventsource", "--no-warnings", ASK, origin, script, question]
+    command = [f"{NODE}", "--experimental-eventsource", "--no-warnings"]
+    command += [f"{ASK}", origin, f"{script}", question]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
         try:

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
@@ -29,9 +30,13 @@ def page(port: int, script: Path, question: str = "") -> Iterator[IO[bytes]]:
     command += [f"{ASK}", origin, f"{script}", question]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout
+        # One that goes on for ever would be read for ever.
+        patience = threading.Timer(WAIT, process.kill)
+        patience.start()
         try:
             yield process.stdout
         finally:
+            patience.cancel()
             process.kill()
 
 

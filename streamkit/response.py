@@ -67,6 +67,7 @@ class StreamResponse(Neutral):
         "_setting",
         "_stream",
         "headers",
+        "is_inline",
         "live",
         "never_waits",
         "status",

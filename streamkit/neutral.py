@@ -40,6 +40,11 @@ class Neutral:
             """
             raise TypeError(f"a {type(self).__name__} cannot be sent as JSON: {_advice()}")
 
+        @classmethod
+        def __get_pydantic_core_schema__(cls, *arguments: Any) -> NoReturn:
+            """As FastAPI asks of what an endpoint is annotated with."""
+            raise TypeError(f"no endpoint returns a {cls.__name__}: {_advice()}")
+
 
 def _advice() -> str:
     names = [name for name in FRAMEWORKS if name in sys.modules]

@@ -56,6 +56,7 @@ class StreamResponse(Neutral):
     once. The source starts when the first chunk is asked for.
     """
 
+    # Without a __dict__, of which FastAPI would make JSON (see Neutral).
     __slots__ = (
         "__weakref__",
         "_answers",

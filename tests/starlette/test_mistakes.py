@@ -43,6 +43,14 @@ def test_an_endpoint_of_fastapi_that_returns_a_neutral_response_is_told_the_impo
         get(app)
 
 
+def test_an_endpoint_of_fastapi_that_is_annotated_so_is_told_the_import_at_once() -> None:
+    def endpoint() -> streamkit.StreamResponse:
+        raise NotImplementedError
+
+    with pytest.raises(TypeError, match=f"no endpoint returns a StreamResponse: .*{IMPORT}"):
+        FastAPI().get("/")(endpoint)
+
+
 def test_an_endpoint_of_starlette_that_returns_a_neutral_response_is_told_the_import() -> None:
     async def view(request: Request) -> Any:
         return neutral()

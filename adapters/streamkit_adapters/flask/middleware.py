@@ -49,8 +49,8 @@ class StreamkitMiddleware:
         def __call__(self, *arguments: Any) -> NoReturn:
             """As a server calls it where it was put in the place of the app."""
             raise TypeError(
-                "StreamkitMiddleware(app) puts itself around app.wsgi_app: serve the app, and put "
-                "the middleware in the place of nothing"
+                "StreamkitMiddleware(app) puts itself around app.wsgi_app, and is no app: serve "
+                "the app itself"
             )
 
     def init_app(self, app: flask.Flask) -> None:

@@ -12,7 +12,7 @@ prometheus-client keeps one set of values a process, whatever the registry: use 
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Literal, final, get_args
 from weakref import WeakKeyDictionary
 
@@ -20,15 +20,20 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from streamkit.fork import shared_lock
+from streamkit.fork import call_in_child, shared_lock
 from streamkit.label import visible
 from streamkit.log import say_once
+from streamkit.updates import Updates
 
 __all__ = ["MetricsService", "Outcome", "StreamMetrics", "expose", "stream_metrics", "use"]
 
 Outcome = Literal["completed", "disconnected", "retired", "failed"]
 """How a stream ended: with its source; as its client left; as it was old, or its process ended; by
 an error."""
+
+Report = Callable[[], bool]
+"""Adds to the metrics what a stream has done since the last time, so that none does so with each
+chunk. True if more may be done of which no ``tell`` tells."""
 
 LABELS: Final = ("kind", "stream", "tenant")
 
@@ -63,8 +68,18 @@ class StreamMetrics:
 
     __slots__ = ()
 
+    tell: Callable[[], object] | None = None
+    """To be called with each change of a report, if it is not None."""
+
     def opened(self) -> None:
         """The stream began. ``closed`` follows, once."""
+
+    def watch(self, report: Report) -> None:
+        """Have ``report`` called whenever the figures are to be as they are by then."""
+
+    def unwatch(self, report: Report) -> None:
+        """It is called for a last time, now."""
+        report()
 
     def added(self, elements: int, dropped: int) -> None:
         """Since the last call the source gave ``elements``, and ``dropped`` of them were lost."""
@@ -165,6 +180,9 @@ class MetricsService:
             self.first_byte,
         )
         self._is_limited = False
+        # Another process reads its figures from a file there, whenever it likes.
+        self.updates = Updates(self.update) if _is_multiprocess() else None
+        self._reports: set[Report] = set()
         self._names: set[str] = set()
         # The least recently used first.
         self._streams: OrderedDict[tuple[str, ...], _BoundMetrics] = OrderedDict()
@@ -176,10 +194,39 @@ class MetricsService:
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, for the registry to expose."""
+        self.update()
         for family in self._families:
             yield from family.collect()
         if self._is_limited:
             yield from self.max_active.collect()
+
+    def update(self) -> bool:
+        """Have all streams that are open report what they have done until now.
+
+        True if one of them may do more that it does not tell of.
+        """
+        goes_on = False
+        for report in self._reports.copy():
+            with _lock:
+                # It may be over by now, and has reported then.
+                if report in self._reports:
+                    goes_on |= report()
+        return goes_on
+
+    def watch(self, report: Report) -> None:
+        with _lock:
+            self._reports.add(report)
+
+    def unwatch(self, report: Report) -> None:
+        with _lock:
+            self._reports.discard(report)
+            report()
+
+    def forget(self) -> None:
+        """This is a child of a fork, which has no streams yet."""
+        self._reports.clear()
+        if self.updates is not None:
+            self.updates.forget()
 
     def limit(self, max_streams: int) -> None:
         """So many streams may be open at a time in this process."""
@@ -216,7 +263,7 @@ class MetricsService:
 
     def _make_room(self) -> bool:
         """Leave out the one of which no stream was open for longest, if there is one."""
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        if _is_multiprocess():
             return False
         idle = next((each for each in self._streams.values() if not each.open), None)
         if idle is None:
@@ -247,6 +294,7 @@ class _BoundMetrics(StreamMetrics):
         "_service",
         "labels",
         "open",
+        "tell",
     )
 
     def __init__(self, service: MetricsService, labels: tuple[str, ...]) -> None:
@@ -254,6 +302,7 @@ class _BoundMetrics(StreamMetrics):
         self.open = 0
         """How many streams are, so that they are not left out meanwhile."""
         self._service = service
+        self.tell = service.updates and service.updates.tell
         self._bind()
 
     def _bind(self) -> None:
@@ -286,6 +335,12 @@ class _BoundMetrics(StreamMetrics):
         self._hold(1)
         self._active.inc()
 
+    def watch(self, report: Report) -> None:
+        self._service.watch(report)
+
+    def unwatch(self, report: Report) -> None:
+        self._service.unwatch(report)
+
     def added(self, elements: int, dropped: int) -> None:
         self._elements.inc(elements)
         if dropped:
@@ -314,6 +369,11 @@ class _BoundMetrics(StreamMetrics):
         self._hold(-1)
 
 
+def _is_multiprocess() -> bool:
+    """Whether prometheus-client keeps the values in files, which any of several processes reads."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
+
+
 def _check_registry(value: object) -> None:
     if not isinstance(value, CollectorRegistry):
         expected = "a prometheus_client.CollectorRegistry"
@@ -323,6 +383,15 @@ def _check_registry(value: object) -> None:
 _services: WeakKeyDictionary[CollectorRegistry, MetricsService] = WeakKeyDictionary()
 _NO_METRICS: Final = StreamMetrics()
 _registry: CollectorRegistry | None = REGISTRY
+
+
+def _forget() -> None:
+    # The streams that are open in the parent of a fork are not the child's.
+    for service in _services.values():
+        service.forget()
+
+
+call_in_child(_forget)
 
 
 def use(registry: CollectorRegistry | None) -> None:
@@ -343,7 +412,9 @@ def expose(accept: str = "") -> tuple[bytes, str]:
     they are those of all processes. Without a registry there are none.
     """
     registry = _registry or CollectorRegistry()
-    if _registry is not None and "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if _registry is not None and _is_multiprocess():
+        for service in [*_services.values()]:
+            service.update()
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     encode, content_type = choose_encoder(accept)

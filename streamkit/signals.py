@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from types import FrameType
@@ -52,6 +53,9 @@ _live: set[LiveStream] = set()
 _shut_down = False
 _put_off: set[int] = set()
 
+_last: list[Callable[[], object]] = []
+"""What is to be done before a signal ends the process."""
+
 _settled: tuple[Any, ...] | None = None
 """The handlers when a live stream last left nothing to change of them."""
 _borrower: "_Borrower | None" = None
@@ -73,6 +77,11 @@ def discard(stream: LiveStream) -> None:
         _live.discard(stream)
         if not _live and any(type(handler) is _Borrower for handler in _handlers()):
             _look_after_handlers()
+
+
+def call_at_end(callback: Callable[[], object]) -> None:
+    """Call ``callback`` before a signal that ends live streams is passed on. On another thread."""
+    _last.append(callback)
 
 
 def is_shut_down() -> bool:
@@ -190,7 +199,7 @@ class _Handler:
             # Not on this thread, which may have been interrupted while it held any lock. If there
             # is no other to be had, the signal is passed on at once.
             with suppress(RuntimeError):
-                if _live:
+                if _live or _last:
                     _thread.start_new_thread(self._end_and_send, (number,))
                     return
                 _thread.start_new_thread(self.end, ())
@@ -206,10 +215,13 @@ class _Handler:
 
     def _end_and_send(self, number: int) -> None:
         self.end()
-        put_off_until = time.monotonic() + MAX_DELAY
-        while _live and time.monotonic() < put_off_until:
-            time.sleep(0.01)
-        time.sleep(FLUSH_DELAY)
+        if _live:
+            put_off_until = time.monotonic() + MAX_DELAY
+            while _live and time.monotonic() < put_off_until:
+                time.sleep(0.01)
+            time.sleep(FLUSH_DELAY)
+        for callback in _last:
+            callback()
         _send(number)
 
 

@@ -32,6 +32,7 @@ WORDS = frozenset(
         "log",
         "signals",
         "source",
+        "updates",
     }
 )
 """The modules in front that everyone uses."""

@@ -2,6 +2,7 @@ import gc
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamkit import metrics
+import streamkit
+from streamkit import StreamingService, metrics
 from streamkit.metrics import MetricsService, Outcome, StreamMetrics, stream_metrics
 
 NAMES = {
@@ -525,6 +527,113 @@ print(json.dumps(scrapes))
         "left": {"active": 1, "completed": 2, "durations": 2} | sums,
         "closed": {"active": 0, "completed": 3, "durations": 3} | sums,
     }
+
+
+STREAM_IN_A_PROCESS = """
+import os, signal, sys
+from streamkit import StreamingService
+
+def counted():
+    from prometheus_client import CollectorRegistry, multiprocess
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)
+    labels = {"kind": "export", "stream": "rows", "tenant": "system"}
+    return registry.get_sample_value("stream_bytes_total", labels)
+
+def begun():
+    # Each chunk is two bytes long, and the source never ends.
+    chunks = iter(StreamingService.export("rows", slow(), "ndjson"))
+    next(chunks), next(chunks)
+    return chunks
+
+def slow():
+    import threading
+    yield 1
+    while True:
+        threading.Event().wait(0.001)
+        yield 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        ("sys.exit(3)", 3),
+        ("signal.raise_signal(signal.SIGTERM); signal.pause()", -signal.SIGTERM),
+        ("signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
+    ],
+    ids=["exit", "SIGTERM", "SIGINT"],
+)
+@needs_fork
+def test_what_an_open_stream_did_is_not_lost_with_its_process(
+    end: str, status: int, tmp_path: Path
+) -> None:
+    environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    script = f"{STREAM_IN_A_PROCESS}\nchunks = begun()\n{end}"
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | environ,
+        check=False,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+    )
+    assert ended.returncode == status
+    assert float(run(f"{STREAM_IN_A_PROCESS}\nprint(counted())", **environ)) >= 4
+
+
+@needs_fork
+def test_what_an_open_stream_did_is_told_to_other_processes_within_a_second_or_so(
+    tmp_path: Path,
+) -> None:
+    script = f"""{STREAM_IN_A_PROCESS}
+import time
+chunks = begun()
+began = time.monotonic()
+while not counted():
+    assert time.monotonic() < began + 30
+    time.sleep(0.01)
+print(counted())
+"""
+    assert float(run(script, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))) >= 4
+
+
+@needs_fork
+def test_a_child_counts_its_own_streams_and_not_its_parents(tmp_path: Path) -> None:
+    script = f"""{STREAM_IN_A_PROCESS}
+import json
+from streamkit.metrics import expose
+
+chunks = begun()
+pid = os.fork()
+if pid == 0:
+    try:
+        own = begun()
+        expose()
+    finally:
+        os._exit(0)
+os.waitpid(pid, 0)
+of_child = counted()
+expose()
+print(json.dumps([of_child, counted()]))
+"""
+    of_child, of_both = json.loads(run(script, PROMETHEUS_MULTIPROC_DIR=str(tmp_path)))
+    assert of_child == 4
+    assert of_both >= 8
+
+
+def test_a_scrape_sees_what_an_open_stream_has_done_until_now(registry: CollectorRegistry) -> None:
+    metrics.use(registry)
+    try:
+        chunks = iter(StreamingService.export("rows", streamkit.inline(range(3)), "json"))
+        labels = {"kind": "export", "stream": "rows", "tenant": "system"}
+        sent = 0
+        for chunk in chunks:
+            sent += len(chunk)
+            assert value(registry, "stream_bytes_total", **labels) == sent
+        assert sent == len(b"[\n0,\n1,\n2\n]\n")
+        assert value(registry, "stream_elements_total", **labels) == 3
+    finally:
+        metrics.use(REGISTRY)
 
 
 def test_metrics_that_are_off_write_nothing_in_multiprocess_mode(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ async def asgi_respond(
         event = {"type": "http.response.start", "status": reply.status, "trailers": False}
         await send({**event, "headers": raw_headers(headers)})
 
-    async def send_body(chunk: bytes, more: bool) -> None:
-        await send({"type": "http.response.body", "body": chunk, "more_body": more})
+    def send_body(chunk: bytes, more: bool) -> Awaitable[None]:
+        return send({"type": "http.response.body", "body": chunk, "more_body": more})
 
     if isinstance(reply.body, AsyncChunks):
         await reply.body.deliver(send_head, send_body)

@@ -1,11 +1,12 @@
 """The chunks of a stream for a task, and their delivery to a client that may leave meanwhile."""
 
 import asyncio
-import time
 import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from math import inf
+from time import monotonic
 from typing import Any, Final, Self
 
 from streamkit.stream.chunks import max_stall
@@ -51,14 +52,15 @@ class AsyncChunks:
         From the start, or if it ``watches_late`` from the first chunk on.
         """
         self._pipeline = pipeline
+        self._buffer = pipeline.buffer
         self._loop = asyncio.get_running_loop()
         self._first: bytes | None = None
+        self._has_waited = False
         self._turn_ends = 0.0
         self._max_stall = max_stall(pipeline.kind.live)
         self._gave_up = False
-        self._away_since: float | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._sending: asyncio.Task[Any] | None = None
+        self._is_sending = False
         self._is_delivering = False
         self._watch: asyncio.Task[None] | None = None
         self._departure = departure
@@ -66,7 +68,9 @@ class AsyncChunks:
             self._start_watch()
         pipeline.on_retire = weakly(self._shorten_stall)
         pipeline.on_leave = weakly(self._hear_of_leaving)
-        self._check_stall_in(self._max_stall)
+        self._look = weakly(self._look_after_both)
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = inf
 
     def __del__(self) -> None:
         if not self._pipeline.lifetime.has_left:
@@ -81,25 +85,36 @@ class AsyncChunks:
         return self
 
     async def __anext__(self) -> bytes:
-        first, self._first = self._first, None
-        if first is not None:
-            return self._away_with(first)
-        pipeline = self._pipeline
-        self._away_since = None
-        # A send to a client that has left need not wait for anything, nor a source on a thread for
-        # this task: the loop would never come to hear of it.
-        if time.monotonic() >= self._turn_ends:
-            pipeline.buffer.come_back()
-            _turn.rest_if_over()
-            await asyncio.sleep(0)
-            self._turn_ends = time.monotonic() + TASK_TURN
+        if not self._is_delivering:
+            self._task = asyncio.current_task()
+        pipeline, buffer = self._pipeline, self._buffer
+        if self._first is not None:
+            first, self._first = self._first, None
+            buffer.hand_over()
+            return first
+        buffer.away_since = None
+        if self._timer is None:
+            pipeline.start()
+            self._set_timer(monotonic() + self._max_stall)
+        is_ready = bool(pipeline.batches.in_hand)
         while not pipeline.lifetime.has_left:
+            # A send to a client that has left need not wait for anything, nor a source on a thread
+            # for this task: the loop would never come to hear of it.
+            if not self._has_waited and monotonic() >= self._turn_ends:
+                _turn.rest_if_over()
+                await asyncio.sleep(0)
+                self._turn_ends = monotonic() + TASK_TURN
+            self._has_waited = False
+            if not is_ready and (waiter := pipeline.wait(buffer.readable_now)) is not None:
+                if pipeline.agenda.due < self._timer_at:
+                    self._set_timer(pipeline.agenda.due)
+                await waiter
+                self._has_waited = True
             chunk = pipeline.take()
-            if chunk is not None:
-                return self._away_with(chunk)
-            if not pipeline.lifetime.has_left:
-                await pipeline.wait(pipeline.is_takeable, pipeline.timeout())
-        self._timer.cancel()
+            if chunk:
+                return chunk
+            is_ready = chunk is not None
+        self._cancel_timer()
         raise StopAsyncIteration
 
     async def prefetch(self) -> bool:
@@ -131,16 +146,17 @@ class AsyncChunks:
         Raises what the source or the encoder raised, after the chunks before it.
         """
         self._is_delivering = True
+        self._task = asyncio.current_task()
         try:
             if self._first is not None or self.is_whole:
-                await self._send(head())
+                await self._send(head)
             async for chunk in self:
-                await self._send(body(chunk, True))
+                await self._send(body, chunk, True)
             if self.is_whole:
                 # A server may wait for room before it takes even what is empty.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._max_stall):
-                        await self._send(body(b"", False))
+                        await self._send(body, b"", False)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not self._gave_up or task is None or task.uncancel():
@@ -153,71 +169,83 @@ class AsyncChunks:
         self._pipeline.leave()
 
     async def aclose(self) -> None:
-        self._timer.cancel()
+        self._cancel_timer()
         if self._watch is not None:
             self._watch.cancel()
         self.leave()
-        buffer = self._pipeline.buffer
-        closing_ends = time.monotonic() + MAX_CLOSING
-        while not buffer.ended and (seconds_left := closing_ends - time.monotonic()) > 0:
-            await self._pipeline.wait(lambda: buffer.ended, seconds_left)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MAX_CLOSING):
+                while (waiter := self._pipeline.wait(self._is_closed)) is not None:
+                    await waiter
         if self._watch is not None:
             await asyncio.wait((self._watch,))
 
-    async def _send(self, sending: Awaitable[None]) -> None:
-        self._sending = asyncio.current_task()
-        is_taken = True
-        try:
-            await sending
-        except OSError:
-            is_taken = False
-        finally:
-            self._sending = None
-        if not is_taken:
-            self.leave()
+    def _is_closed(self) -> bool:
+        return self._buffer.ended
 
-    def _away_with(self, chunk: bytes) -> bytes:
-        self._away_since = time.monotonic()
-        self._task = asyncio.current_task()
-        return chunk
+    async def _send(self, send: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        self._is_sending = True
+        try:
+            await send(*arguments)
+        except OSError:
+            # There is nothing to be given up any more.
+            self._is_sending = False
+            self.leave()
+        finally:
+            self._is_sending = False
 
     def _hear_of_leaving(self) -> None:
         call_on(self._loop, self._after_leaving)
 
     def _after_leaving(self) -> None:
-        self._timer.cancel()
+        self._cancel_timer()
         self._give_up_sending()
 
     def _give_up_sending(self) -> None:
         """There is nobody to send to any more: what is being sent is not waited for."""
-        if self._sending is not None:
+        if self._is_sending and self._task is not None:
+            self._is_sending = False
             self._gave_up = True
-            self._sending.cancel()
-            self._sending = None
+            self._task.cancel()
 
     def _shorten_stall(self) -> None:
         """The stream is retired, but its consumer may never come back to hear of it."""
         self._max_stall = MAX_CLOSING
-        call_on(self._loop, self._give_up_if_stalled)
+        call_on(self._loop, self._look_after_both)
 
-    def _give_up_if_stalled(self) -> None:
-        """Make the consumer leave if its client takes nothing: it is as good as gone."""
-        self._timer.cancel()
-        if self._pipeline.lifetime.has_left:
-            return
-        away_since = self._away_since
-        stall = 0.0 if away_since is None else time.monotonic() - away_since
-        if stall < self._max_stall:
-            self._check_stall_in(self._max_stall - stall)
-            return
-        self._gave_up = True
-        self._sending = None
-        self.leave()
-        if self._task is not None:
-            self._task.cancel()
+    def _look_after_both(self) -> None:
+        """See to a source that is silent, and to a client that takes nothing.
 
-    def _check_stall_in(self, seconds: float) -> None:
-        self._timer = self._loop.call_later(seconds, weakly(self._give_up_if_stalled))
+        For the one a heartbeat is due, or the end of the stream; the other is as good as gone.
+        """
+        pipeline = self._pipeline
+        if pipeline.lifetime.has_left:
+            return
+        now, away_since = monotonic(), self._buffer.away_since
+        next_look = (now if away_since is None else away_since) + self._max_stall
+        if next_look <= now:
+            self._gave_up = True
+            self._is_sending = False
+            self.leave()
+            if self._task is not None:
+                self._task.cancel()
+            return
+        if away_since is None:
+            if now >= pipeline.agenda.due:
+                self._buffer.readable.notify()
+            else:
+                next_look = min(next_look, pipeline.agenda.due)
+        self._set_timer(next_look)
+
+    def _set_timer(self, at: float) -> None:
+        """Look after both then. No chunk puts that off: the timer is set anew when it fires."""
+        self._cancel_timer()
+        self._timer_at = at
+        self._timer = self._loop.call_later(max(0.0, at - monotonic()), self._look)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 async def _leave_after(

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from streamkit.encoders import Encoder
 from streamkit.kind import Kind
-from streamkit.stream.buffer import Buffer
+from streamkit.stream.buffer import ConsumerSide
 from streamkit.stream.record import Record
 
 __all__ = ["CHUNK_BYTES", "Agenda", "Batches", "joined"]
@@ -25,6 +25,13 @@ CHUNK_PIECES: Final = 128
 
 As many as the rows that the buffer of an export holds, so that a batch of small elements is one
 chunk: to join many more costs a page fault for each piece, which was allocated by itself.
+"""
+
+SLICE_SECONDS: Final = 0.002
+"""Seconds after which others have their turn before the rest of a batch is encoded.
+
+A judgement: 128 small rows take a twentieth of it, and to compress half a megabyte takes five times
+as long. What else the loop has to do is late by so much, or by one element.
 """
 
 FIRST_HEARTBEAT: Final = 0.1
@@ -56,7 +63,15 @@ class Agenda:
     A stream of a kind that has neither a heartbeat nor a maximum age is never due.
     """
 
-    __slots__ = ("_clock", "_heartbeat", "_heartbeat_at", "_is_silent", "_max_age", "_retires_at")
+    __slots__ = (
+        "_clock",
+        "_heartbeat",
+        "_heartbeat_at",
+        "_max_age",
+        "_retires_at",
+        "due",
+        "is_silent",
+    )
 
     def __init__(self, kind: Kind, clock: Callable[[], float] = time.monotonic) -> None:
         self._heartbeat = kind.heartbeat
@@ -64,30 +79,35 @@ class Agenda:
         self._clock = clock
         self._heartbeat_at = inf
         self._retires_at = inf
-        self._is_silent = True
+        self.due = inf
+        """When the consumer is to come though there is no element, by the clock."""
+        self.is_silent = True
+        """Whether it has sent neither an element nor a heartbeat yet."""
 
     def begin(self) -> None:
         """The first chunk is asked for. A stream that was retired before stays so."""
         now = self._clock()
-        if self._heartbeat is not None:
-            self._heartbeat_at = now + min(FIRST_HEARTBEAT, self._heartbeat)
         if self._max_age is not None:
             age = self._max_age * uniform(1 - AGE_SPREAD, 1 + AGE_SPREAD)
             self._retires_at = min(self._retires_at, now + age)
+        if self._heartbeat is not None:
+            self._heartbeat_at = now + min(FIRST_HEARTBEAT, self._heartbeat)
+        self._set_due()
 
     def beat(self) -> None:
         """Let the heartbeat be due now, if there is one."""
         if self._heartbeat is not None:
             self._heartbeat_at = self._clock()
+            self._set_due()
 
     def retire(self) -> None:
         """Let the stream be old enough now."""
         self._retires_at = -inf
+        self._set_due()
 
-    @property
-    def is_retired(self) -> bool:
-        """Whether ``retire`` was called: its consumer is to come for the end at once."""
-        return self._retires_at == -inf
+    def is_due(self) -> bool:
+        """Whether the consumer is to come though there is no element."""
+        return self._clock() >= self.due
 
     def retires(self) -> bool:
         """Whether the stream is old enough now, so that this batch is its last."""
@@ -102,108 +122,170 @@ class Agenda:
             return False
         now = self._clock()
         is_due = now >= self._heartbeat_at
-        if is_due or (has_elements and self._is_silent):
+        if is_due or (has_elements and self.is_silent):
             self._heartbeat_at = now + self._heartbeat
-            self._is_silent = False
+            self.is_silent = False
+            self._set_due()
         return is_due
 
-    def timeout(self, until: float = inf) -> float | None:
-        """Seconds that a consumer may wait for an element, and not beyond the time ``until``.
+    def _set_due(self) -> None:
+        self.due = min(self._heartbeat_at, self._retires_at)
+        if self._retires_at == -inf:
+            # Another thread may have retired it between the look and the change.
+            self.due = -inf
 
-        None: for as long as it takes.
-        """
-        due = min(self._heartbeat_at, until)
-        return None if due == inf else max(0.0, due - self._clock())
+
+class Slice:
+    """How many elements of a batch are encoded at a time, so that it takes SLICE_SECONDS or so.
+
+    One at first, and then twice as many as long as it takes less.
+    """
+
+    __slots__ = ("_began", "_clock", "_last", "size")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = self._last = 0.0
+        self.size = 1
+
+    def begin(self) -> None:
+        """A batch is to be encoded, or what is left of one."""
+        self._began = self._last = self._clock()
+
+    def is_over(self, elements: int) -> bool:
+        """So many elements were encoded. Whether others should have their turn before the next."""
+        now = self._clock()
+        seconds, self._last = now - self._last, now
+        if seconds > SLICE_SECONDS:
+            self.size = max(1, int(elements * SLICE_SECONDS / seconds))
+        elif elements == self.size:
+            self.size *= 2
+        return now - self._began >= SLICE_SECONDS
 
 
 class Batches:
     """What is drained from ``buffer``, with the heartbeats and the end that ``agenda`` asks for.
 
-    ``chunks`` gives non-empty chunks, and None when there is nothing to take. It ends with the
-    source, or as the stream retires, and then ``outcome`` says which. It raises what the source
-    raised, after the chunks before it, and what the encoder raises. Nothing that it gives after the
-    buffer was abandoned is to be sent: whoever abandons takes elements away as well.
+    ``chunks`` gives chunks, an empty one where a long batch is still being encoded and others may
+    have their turn meanwhile, and None when there is nothing to take. It ends with the source, or
+    as the stream retires, and ``outcome`` then says which. It raises what the source raised, after
+    the chunks before it, and what the encoder raises. Nothing that it gives after the buffer was
+    abandoned is to be sent: whoever abandons takes elements away as well.
     """
 
-    def __init__(self, buffer: Buffer, encoder: Encoder, agenda: Agenda, record: Record) -> None:
+    def __init__(
+        self, buffer: ConsumerSide, encoder: Encoder, agenda: Agenda, record: Record
+    ) -> None:
         self._buffer = buffer
         self._encoder = encoder
         self._agenda = agenda
         self._record = record
         self._begin = b""
-        self.outcome: Literal["completed", "retired"] = "completed"
+        self._slice = Slice()
+        self.in_hand: list[bytes] = []
+        """What ``chunks`` gives next, for which nobody needs to wait."""
+        self.outcome: Literal["completed", "retired"] | None = None
+        """How it ended; None until it has."""
         self.chunks = self._encode()
 
     def close(self) -> None:
         """Free the batch in hand."""
         self.chunks.close()
+        self.in_hand = []
 
     def _encode(self) -> Generator[bytes | None, None, None]:
-        buffer, encoder, record = self._buffer, self._encoder, self._record
+        buffer, encoder, agenda = self._buffer, self._encoder, self._agenda
         self._begin = encoder.begin()
         dropped_told = 0
-        while True:
-            # The counts are read before the drain, since whatever is offered or dropped during it
-            # belongs to the next batch.
-            ended = buffer.ended
-            dropped = buffer.dropped
-            newly_dropped, dropped_told = dropped - dropped_told, dropped
+        retires = False
+        while not retires:
+            # Both are read before the drain, since whatever is dropped or ends during it belongs
+            # to the next batch.
+            ended, dropped = buffer.ended, buffer.dropped
             batch = buffer.drain()
-            record.add(buffer.offered, buffer.dropped)
-            if ended and not batch and not newly_dropped:
+            lost = dropped - dropped_told
+            if ended and not batch and not lost:
                 break
-            retires = self._agenda.retires()
-            has_heartbeat = self._agenda.is_heartbeat_due(bool(batch)) and not retires
-            if not batch and not newly_dropped and not has_heartbeat and not retires:
+            has_heartbeat = False
+            if agenda.is_silent or agenda.is_due():
+                retires = agenda.retires()
+                has_heartbeat = agenda.is_heartbeat_due(bool(batch)) and not retires
+            if not (batch or lost or has_heartbeat or retires):
                 yield None
                 continue
+            pieces: list[bytes] = []
+            if lost:
+                pieces.append(encoder.comment(f"dropped {lost}"))
+                dropped_told = dropped
             try:
-                yield from joined(self._pieces(newly_dropped, batch, has_heartbeat, retires))
-            finally:
-                if encoder.refused:
-                    record.refuse(encoder.refused)
-                    encoder.refused.clear()
+                if len(batch) == 1:
+                    self._add(pieces, batch)
+                else:
+                    yield from self._add_in_slices(pieces, batch)
+            except Exception:
+                yield from self._give([*joined(pieces), b""])
+                raise
+            if has_heartbeat:
+                pieces.append(encoder.comment("heartbeat"))
             if retires:
-                self.outcome = "retired"
-                break
-        if buffer.error is not None and self.outcome == "completed":
+                pieces.append(encoder.retry(randint(*RETRY)))
+            chunks = self.in_hand = joined(pieces)
+            while chunks:
+                yield chunks.pop(0)
+        if buffer.error is not None and not retires:
             raise buffer.error
-        yield from joined(iter((self._begin + encoder.end(),)))
+        yield from joined([self._begin + encoder.end()])
+        self.outcome = "retired" if retires else "completed"
 
-    def _pieces(
-        self, newly_dropped: int, batch: list[Any], has_heartbeat: bool, retires: bool
-    ) -> Iterator[bytes]:
-        if newly_dropped:
-            yield self._encoder.comment(f"dropped {newly_dropped}")
-        for piece in self._encoder.encode(batch) if batch else ():
-            # What begins the body waits for the first element, which may fail: nothing was sent by
-            # then, and the response can still be a 500.
-            begin, self._begin = self._begin, b""
-            yield begin + piece
-        if has_heartbeat:
-            yield self._encoder.comment("heartbeat")
-        if retires:
-            yield self._encoder.retry(randint(*RETRY))
+    def _add_in_slices(self, pieces: list[bytes], batch: list[Any]) -> Iterator[bytes]:
+        """Encode ``batch`` into ``pieces``, and give those that are there when a slice is over."""
+        slice_ = self._slice
+        slice_.begin()
+        while batch:
+            elements, batch = batch[: slice_.size], batch[slice_.size :]
+            self._add(pieces, elements)
+            if slice_.is_over(len(elements)) and batch:
+                yield from self._give([*joined(pieces), b""])
+                pieces.clear()
+                slice_.begin()
+
+    def _add(self, pieces: list[bytes], elements: list[Any]) -> None:
+        """Encode ``elements`` into ``pieces``. If one fails, the pieces before it are there."""
+        encoder, known = self._encoder, len(pieces)
+        try:
+            pieces.extend(encoder.encode(elements))
+        finally:
+            if self._begin and len(pieces) > known:
+                # What begins the body waits for the first element, which may fail: nothing was sent
+                # by then, and the response can still be a 500.
+                pieces.insert(known, self._begin)
+                self._begin = b""
+            if encoder.refused:
+                self._record.refuse(encoder.refused)
+                encoder.refused.clear()
+
+    def _give(self, chunks: list[bytes]) -> Iterator[bytes]:
+        self.in_hand = chunks
+        while chunks:
+            yield chunks.pop(0)
 
 
-def joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Non-empty chunks of the same bytes. A failure comes after the pieces before it."""
+def joined(pieces: list[bytes]) -> list[bytes]:
+    """Non-empty chunks of the same bytes."""
+    if len(pieces) <= CHUNK_PIECES and sum(map(len, pieces)) <= CHUNK_BYTES:
+        # As most are. What is a chunk as it is, is not copied.
+        chunk = b"".join(pieces)
+        return [chunk] if chunk else []
+    chunks: list[bytes] = []
     waiting: list[bytes] = []
     size = 0
-    try:
-        for piece in pieces:
-            if waiting and (size + len(piece) > CHUNK_BYTES or len(waiting) == CHUNK_PIECES):
-                yield b"".join(waiting)
-                waiting.clear()
-                size = 0
-            if len(piece) >= CHUNK_BYTES:
-                yield piece
-            elif piece:
-                waiting.append(piece)
-                size += len(piece)
-    except Exception:
-        if waiting:
-            yield b"".join(waiting)
-        raise
+    for piece in filter(None, pieces):
+        if waiting and (size + len(piece) > CHUNK_BYTES or len(waiting) == CHUNK_PIECES):
+            chunks.append(b"".join(waiting))
+            waiting.clear()
+            size = 0
+        waiting.append(piece)
+        size += len(piece)
     if waiting:
-        yield b"".join(waiting)
+        chunks.append(b"".join(waiting))
+    return chunks

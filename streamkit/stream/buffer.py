@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import repeat, starmap
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from streamkit.kind import MAX_BUFFERED_BYTES, Kind
 from streamkit.stream.wake import Wake
 
-__all__ = ["MAX_AWAY", "Buffer"]
+__all__ = ["MAX_AWAY", "Buffer", "ConsumerSide"]
 
 MAX_AWAY: Final = 0.1
 """Seconds that a consumer may be away with a chunk before a full sliding buffer drops.
@@ -23,6 +23,43 @@ the present to whoever looks at it.
 """
 
 _SIZED: Final = (str, bytes, bytearray, memoryview)
+
+
+class ConsumerSide(Protocol):
+    """What a pipeline asks of where its elements are: a ``Buffer``, or what takes its place.
+
+    All of it is called by the consumer, but for ``abandon`` and ``end``.
+    """
+
+    readable: Wake
+    """Notified when there is something to drain, or nothing more to come."""
+    ended: bool
+    """Whether nothing more will come. Look *before* a drain: an empty one is then the last."""
+    error: BaseException | None
+    """What it ended with, if that is a failure."""
+    dropped: int
+    """How many elements were lost, so far, since the consumer was slow."""
+    away_since: float | None
+    """Since when the consumer is away with a chunk, by ``time.monotonic()``; None if it is not."""
+
+    @property
+    def offered(self) -> int:
+        """How many elements there were so far: drained, dropped, abandoned, or still here."""
+
+    def readable_now(self) -> bool:
+        """Whether ``drain`` returns something, or nothing will come any more."""
+
+    def drain(self) -> list[Any]:
+        """Take everything that is ready, oldest first."""
+
+    def hand_over(self) -> None:
+        """The consumer takes a chunk to the server, and is away until it drains, or says so."""
+
+    def abandon(self) -> None:
+        """The consumer left. Idempotent, on any thread."""
+
+    def end(self, error: BaseException | None = None) -> None:
+        """The source is closed, or failed with ``error``."""
 
 
 class Buffer:
@@ -43,9 +80,6 @@ class Buffer:
     __slots__ = (
         "_abandoned",
         "_append",
-        "_away_since",
-        "_bytes_in",
-        "_bytes_out",
         "_capacity",
         "_clock",
         "_discarded",
@@ -53,12 +87,14 @@ class Buffer:
         "_drains",
         "_dropping_since",
         "_elements",
-        "_ended",
         "_full_since",
+        "_room",
         "_slides",
         "_takes_octets",
         "_unsized",
+        "away_since",
         "dropped",
+        "ended",
         "error",
         "readable",
         "writable",
@@ -82,16 +118,17 @@ class Buffer:
         # The producer writes these. A drain is named by its number in the consumer's count.
         self.dropped = 0
         self.error: BaseException | None = None
-        self._ended = False
-        self._bytes_in = 0
+        self.ended = False
+        """Whether the source has ended. Look *before* a drain: an empty one is then the last."""
+        self._room = MAX_BUFFERED_BYTES
         self._unsized: type[Any] | None = None
         self._full_since = -1
         self._dropping_since = -1
         # The consumer writes these.
         self._drains = 0
         self._drained = 0
-        self._away_since: float | None = None
-        self._bytes_out = 0
+        self.away_since: float | None = None
+        """Since when the consumer is away with a chunk, by the clock; None if it is not."""
         # Whoever abandons the buffer writes these.
         self._abandoned = False
         self._discarded = 0
@@ -103,14 +140,17 @@ class Buffer:
 
         Raises RuntimeError after ``end``.
         """
-        # Fast path: the same unsized type as last time, and room for one more. A closed buffer has
-        # capacity 0 and takes the slow path.
-        if type(element) is not self._unsized or len(self._elements) >= self._capacity:
+        kind, size = type(element), 0
+        if kind is str or kind is bytes:
+            size = len(element)
+        elif kind is not self._unsized:
             element, size = self._weigh(element)
-            full = len(self._elements) >= self._capacity or (size and not self._fits(size))
-            if full and not self._make_room(size):
-                return False
-            self._bytes_in += size
+        # A closed buffer has capacity 0.
+        if (
+            len(self._elements) >= self._capacity or (size > self._room and not self._fits(size))
+        ) and not self._make_room(size):
+            return False
+        self._room -= size
         self._append(element)
         if self.readable.armed:
             self.readable.notify()
@@ -123,7 +163,7 @@ class Buffer:
         """
         if not self._slides:
             return None
-        away_since = self._away_since
+        away_since = self.away_since
         if away_since is None:
             return MAX_AWAY
         return max(0.0, away_since + MAX_AWAY - self._clock())
@@ -137,10 +177,10 @@ class Buffer:
 
         Raises RuntimeError the second time.
         """
-        if self._ended:
+        if self.ended:
             raise RuntimeError("the source has ended already")
         self.error = error
-        self._ended = True
+        self.ended = True
         self._capacity = 0
         self.readable.notify()
 
@@ -158,12 +198,14 @@ class Buffer:
         return element, len(element)
 
     def _fits(self, size: int) -> bool:
-        held = self._bytes_in - self._bytes_out
-        return held + size <= MAX_BUFFERED_BYTES or not self._elements
+        # What was drained is not counted as it goes: that is looked for when it is needed.
+        held = sum(map(_size, [*self._elements]))
+        self._room = MAX_BUFFERED_BYTES - held
+        return size <= self._room or not self._elements
 
     def _make_room(self, size: int) -> bool:
         """Drop the oldest elements, if this is the time to, until another one fits."""
-        if self._ended:
+        if self.ended:
             raise RuntimeError("an element was offered after the end of the source")
         drains = self._drains
         # Another thread may abandon the buffer at any moment, so that each round asks once more.
@@ -177,7 +219,7 @@ class Buffer:
                 self._dropping_since = drains
             # A drain may come in between and take everything, and then there is nothing to drop.
             with suppress(IndexError):
-                self._bytes_in -= _size(self._elements.popleft())
+                self._elements.popleft()
                 self.dropped += 1
         return False
 
@@ -185,12 +227,7 @@ class Buffer:
 
     def readable_now(self) -> bool:
         """Whether ``drain`` returns something, or nothing will come any more."""
-        return bool(self._elements) or self._ended or self._abandoned
-
-    @property
-    def ended(self) -> bool:
-        """Whether the source has ended. Look *before* a drain: an empty one is then the last."""
-        return self._ended
+        return bool(self._elements) or self.ended or self._abandoned
 
     @property
     def abandoned(self) -> bool:
@@ -199,23 +236,18 @@ class Buffer:
 
     def drain(self) -> list[Any]:
         """Take everything that is ready, oldest first."""
-        self.come_back()
-        self._drains += 1
+        self.away_since = None
         batch = self._take()
         self._drained += len(batch)
-        if self._bytes_in != self._bytes_out:
-            self._bytes_out += sum(map(_size, batch))
-        self.writable.notify()
+        # After the elements are gone, and before the look whether somebody waits for that.
+        self._drains += 1
+        if self.writable.armed:
+            self.writable.notify()
         return batch
 
     def hand_over(self) -> None:
-        """The consumer takes a chunk to the server, and is away until it comes back or drains."""
-        if self._slides:
-            self._away_since = self._clock()
-
-    def come_back(self) -> None:
-        """The server has the chunk, and the consumer will drain as soon as it is let."""
-        self._away_since = None
+        """The consumer takes a chunk to the server, and is away until it drains, or says so."""
+        self.away_since = self._clock()
 
     @property
     def offered(self) -> int:
@@ -231,11 +263,17 @@ class Buffer:
         self.readable.notify()
 
     def _take(self) -> list[Any]:
+        take, ready = self._elements.popleft, len(self._elements)
         taken: list[Any] = []
-        # A producer that drops at the same time may have emptied the buffer before all of these
-        # calls were made. What they took by then stays.
-        with suppress(IndexError):
-            taken.extend(starmap(self._elements.popleft, repeat((), len(self._elements))))
+        try:
+            if ready == 1:
+                taken.append(take())
+            else:
+                taken.extend(starmap(take, repeat((), ready)))
+        except IndexError:
+            # A producer that drops at the same time has emptied the buffer before all of these
+            # calls were made. What they took by then stays.
+            pass
         return taken
 
 

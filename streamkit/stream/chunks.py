@@ -1,5 +1,7 @@
 """The chunks of a stream for a thread, and how long a client may take nothing of them."""
 
+import time
+from math import inf
 from typing import Final, Self
 
 from streamkit.request import Client
@@ -84,24 +86,33 @@ class Chunks:
     def _take(self) -> bytes | None:
         """The next chunk, once there is one; None at the end."""
         pipeline = self._pipeline
+        pipeline.buffer.away_since = None
+        if pipeline.lifetime.is_open:
+            pipeline.start()
+        is_ready = bool(pipeline.batches.in_hand)
         while not pipeline.lifetime.has_left:
-            chunk = pipeline.take()
-            if chunk is not None:
-                return chunk
-            if not pipeline.lifetime.has_left:
+            if not is_ready:
                 self._wait_for_source()
+            chunk = pipeline.take()
+            if chunk:
+                return chunk
+            is_ready = chunk is not None
+            if not is_ready and time.monotonic() >= pipeline.returns_by:
+                pipeline.returns_by = inf
+                return b""
         return None
 
     def _wait_for_source(self) -> None:
-        is_takeable, timeout = self._pipeline.is_takeable, self._pipeline.timeout()
-        client = self._client
-        if client is None:
-            self._pipeline.wait(is_takeable, timeout)
+        """Until there is something to take, at once if there is; or until it is time for a look."""
+        pipeline, client = self._pipeline, self._client
+        timeout = pipeline.timeout()
+        if client is not None:
+            timeout = min(CLIENT_CHECK_INTERVAL, inf if timeout is None else timeout)
+        pipeline.wait(pipeline.is_takeable, timeout)
+        if client is None or pipeline.is_takeable():
             return
-        interval = CLIENT_CHECK_INTERVAL
-        self._pipeline.wait(is_takeable, interval if timeout is None else min(timeout, interval))
         try:
-            left = not is_takeable() and client.has_left()
+            left = client.has_left()
         except BaseException:
             self.close()
             raise

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextvars import ContextVar
 from math import inf
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from streamkit import signals
 from streamkit.errors import NothingMore
@@ -14,6 +14,7 @@ from streamkit.plan import Plan
 from streamkit.source import Source
 from streamkit.stream.background import background_loop
 from streamkit.stream.batches import Agenda, Batches
+from streamkit.stream.buffer import ConsumerSide
 from streamkit.stream.lifetime import Duty, Lifetime
 from streamkit.stream.pump import InlinePump, Pump, TaskPump, ThreadPump
 from streamkit.stream.setting import Callback, Setting
@@ -22,12 +23,11 @@ from streamkit.stream.wake import LoopWake, ThreadWake
 
 __all__ = ["AsyncWait", "Pipeline", "Wait", "follower", "on_loop", "on_thread"]
 
-_END: Final = object()
-
 Wait = Callable[[Callable[[], bool], float | None], object]
 """Returns once notified, when what it is passed already holds, or after so many seconds."""
 
-AsyncWait = Callable[[Callable[[], bool], float | None], Awaitable[None]]
+AsyncWait = Callable[[Callable[[], bool]], "asyncio.Future[None] | None"]
+"""What to await until notified; None when what it is passed already holds."""
 
 follower: ContextVar[Callable[[Any], object]] = ContextVar(
     "streamkit.follower", default=lambda stream: None
@@ -74,7 +74,7 @@ def on_loop(plan: Plan, setting: Setting, loop: asyncio.AbstractEventLoop) -> "P
         pump = TaskPump(source, plan.kind, setting.context, wake, loop)
     else:
         pump = ThreadPump(source, plan.kind, setting.context, wake)
-    return Pipeline(plan, setting, pump, wake.wait)
+    return Pipeline(plan, setting, pump, wake.waiter)
 
 
 class Pipeline(Generic[W]):
@@ -89,13 +89,13 @@ class Pipeline(Generic[W]):
     on_leave: Callable[[], object] | None = None
     """Tells a consumer that is away with a chunk that it was made to leave."""
     returns_by: float = inf
-    """When, by ``time.monotonic()``, a ``take`` that finds nothing is to give ``b""``, once."""
+    """When, by ``time.monotonic()``, a thread that waits in vain is to have ``b""``, once."""
     nothing_more: bool = False
     """Whether the source said so in place of a first element."""
 
     def __init__(self, plan: Plan, setting: Setting, pump: Pump, wait: W) -> None:
         self.kind = plan.kind
-        self.buffer = pump.buffer
+        self.buffer: ConsumerSide = pump.buffer
         self.wait: W = wait
         """What the consumer waits with."""
         self.lifetime = Lifetime()
@@ -104,31 +104,52 @@ class Pipeline(Generic[W]):
         # at once, one finds it.
         self._batch_token = [None]
         self._setting = setting
+        self._record = setting.record
+        self._encoder_context = setting.encoder_context
         self._encoder = plan.encoder
         self._pump: Pump | None = pump
-        self._batches = Batches(pump.buffer, plan.encoder, self.agenda, setting.record)
+        self.batches = Batches(pump.buffer, plan.encoder, self.agenda, setting.record)
         follower.get()(self)
 
-    def take(self) -> bytes | None:
-        """The next chunk, or None: then either the consumer has left, or it is to wait.
+    def start(self) -> None:
+        """The consumer is about to wait for its first chunk. Idempotent."""
+        pump = self._pump
+        if self.lifetime.take() is not Duty.START or pump is None:
+            return
+        try:
+            self._record.open(self.buffer)
+            self.agenda.begin()
+            if self.kind.max_age is not None:
+                signals.add(self)
+            pump.start(self._source_closed)
+        except BaseException as error:
+            # There is no thread to be had, say. An interrupt may come when there is one already.
+            if pump.claim_source():
+                self._do(self.lifetime.fail_to_start(), pump)
+            self.leave("failed", error)
+            raise
+        if self.lifetime.has_left:
+            # Another thread made it leave before there was something to stop.
+            pump.stop()
 
-        ``b""`` once, if it is there to return by a certain time.
+    def take(self) -> bytes | None:
+        """The next chunk; or None: then either the consumer has left, or it is to wait.
+
+        An empty chunk says that the next is being made, and that others may have a turn meanwhile.
 
         Raises what the source or the encoder raised, after the chunks before it.
         """
-        lifetime = self.lifetime
-        if lifetime.is_open:
-            self._start()
+        lifetime, token = self.lifetime, self._batch_token
         try:
-            self._batch_token.pop()
+            token.pop()
         except IndexError:
             # Another thread is freeing it: this consumer was made to leave.
             return None
         try:
-            chunk = self._setting.encoder_context.run(next, self._batches.chunks, _END)
+            chunk = self._encoder_context.run(next, self.batches.chunks, None)
         except BaseException as error:
             if self._is_nothing_more(error):
-                self.nothing_more = not self._setting.record.has_sent
+                self.nothing_more = not self._record.has_sent
                 self.leave("completed", error)
                 return None
             self.leave("failed", error)
@@ -137,31 +158,30 @@ class Pipeline(Generic[W]):
                 raise RuntimeError("a source or serializer raised StopAsyncIteration") from error
             raise
         finally:
-            self._batch_token.append(None)
-            if lifetime.has_left:
-                self._free_batch()
+            token.append(None)
         if lifetime.has_left:
             # Another thread has made it leave meanwhile, and may have taken elements of this very
             # batch. What is cut off does not go on to its end.
+            self._free_batch()
             return None
-        if isinstance(chunk, bytes):
-            self._setting.record.chunk(chunk)
+        if chunk:
+            self._record.chunk(len(chunk))
             self.buffer.hand_over()
-            return chunk
-        if chunk is _END:
-            self.leave(self._batches.outcome)
-        elif time.monotonic() >= self.returns_by:
-            self.returns_by = inf
-            return b""
-        return None
+        elif self.batches.outcome is not None:
+            self.leave(self.batches.outcome)
+        return chunk
 
     def timeout(self) -> float | None:
-        """Seconds until the consumer must ``take`` again even if nothing was offered."""
-        return self.agenda.timeout(self.returns_by)
+        """Seconds until the consumer must ``take`` again even if nothing was offered.
+
+        None: for as long as it takes.
+        """
+        due = min(self.agenda.due, self.returns_by)
+        return None if due == inf else max(0.0, due - time.monotonic())
 
     def is_takeable(self) -> bool:
         """Whether a ``take`` now is not just a matter of waiting."""
-        return self.buffer.readable_now() or self.agenda.is_retired or self.timeout() == 0
+        return self.buffer.readable_now() or self.agenda.is_due()
 
     def beat(self) -> None:
         """The heartbeat is due now, if the kind has one: a consumer that waits is woken for it."""
@@ -196,26 +216,6 @@ class Pipeline(Generic[W]):
         """Whether the source is closed."""
         return self.buffer.ended
 
-    def _start(self) -> None:
-        pump = self._pump
-        if self.lifetime.take() is not Duty.START or pump is None:
-            return
-        try:
-            self._setting.record.open()
-            self.agenda.begin()
-            if self.kind.max_age is not None:
-                signals.add(self)
-            pump.start(self._source_closed)
-        except BaseException as error:
-            # There is no thread to be had, say. An interrupt may come when there is one already.
-            if pump.claim_source():
-                self._do(self.lifetime.fail_to_start(), pump)
-            self.leave("failed", error)
-            raise
-        if self.lifetime.has_left:
-            # Another thread made it leave before there was something to stop.
-            pump.stop()
-
     def _is_nothing_more(self, error: BaseException | None) -> bool:
         """Whether this is how the source of a live stream ends, and no failure."""
         return self.kind.live and isinstance(error, NothingMore)
@@ -246,12 +246,12 @@ class Pipeline(Generic[W]):
         except IndexError:
             # Another thread is encoding it, and comes by here afterwards.
             return
-        self._batches.close()
+        self.batches.close()
         self._batch_token.append(None)
 
     def _settle(self) -> None:
         """Both sides have left."""
-        lifetime, record = self.lifetime, self._setting.record
+        lifetime, record = self.lifetime, self._record
         error, raised = lifetime.source_error, lifetime.raised
         failure = raised or error
         # All of these lead back to this pipeline, and so to the source, which might be a large list
@@ -259,7 +259,6 @@ class Pipeline(Generic[W]):
         self._pump = self.buffer.error = lifetime.raised = lifetime.source_error = None
         try:
             signals.discard(self)
-            record.add(self.buffer.offered, self.buffer.dropped)
             record.close(lifetime.outcome, self._encoder.repaired)
             if self._is_nothing_more(failure):
                 failure = None

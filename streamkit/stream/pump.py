@@ -2,16 +2,17 @@
 
 import asyncio
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextvars import Context
+from time import monotonic
 from typing import Final
 
 from streamkit.kind import Kind
 from streamkit.source import Source, under_gevent
 from streamkit.stream.buffer import Buffer
 from streamkit.stream.once import Once
+from streamkit.stream.steps import Steps
 from streamkit.stream.turn import Turn
 from streamkit.stream.unread import Closed
 from streamkit.stream.wake import NOBODY, LoopWake, ThreadWake, Wake, call_on
@@ -168,7 +169,8 @@ class TaskPump(Pump):
     def _start(self, closed: Closed) -> None:
         if not self.claim_source():
             return
-        self._task = self._loop.create_task(self._run(), context=self._context)
+        self._steps = Steps(self._run(), TASK_TURN)
+        self._task = self._loop.create_task(self._steps, context=self._context)
         self._task.add_done_callback(lambda task: self._end(task, closed))
 
     def _cancel(self) -> None:
@@ -191,20 +193,17 @@ class TaskPump(Pump):
             await self.source.aclose()
 
     async def _fill(self) -> None:
-        buffer = self.buffer
+        buffer, steps = self.buffer, self._steps
         offer = buffer.offer
-        turn_ends = time.monotonic() + TASK_TURN
         async for element in self.source.async_iterator():
             while not offer(element):
                 if buffer.abandoned:
                     return
                 await self._writable.wait(buffer.writable_now, buffer.seconds_until_drop())
-                turn_ends = time.monotonic() + TASK_TURN
-            if time.monotonic() >= turn_ends:
+            if monotonic() >= steps.turn_ends:
                 # The pause is not 0, since a loop that never sleeps takes the interpreter back
                 # before other threads have woken up to it.
                 await asyncio.sleep(TASK_PAUSE)
-                turn_ends = time.monotonic() + TASK_TURN
 
     def _end(self, task: "asyncio.Task[None]", closed: Closed) -> None:
         # The traceback of what the task raised leads back to this pump, which is not to keep it.
@@ -236,7 +235,9 @@ class InlinePump(Pump):
             self._closed = closed
 
     def read_on(self, ready: Callable[[], bool], timeout: float | None) -> None:
-        """Read for a turn: what a consumer does in place of waiting. The arguments are ignored."""
+        """Read for a turn, if nothing is ``ready()``: what a consumer does in place of waiting."""
+        if ready():
+            return
         with self._lock:
             self._read_turn()
         if self.buffer.abandoned:
@@ -277,12 +278,12 @@ class InlinePump(Pump):
 
     def _fill(self) -> Iterator[None]:
         buffer = self.buffer
-        turn_ends = time.monotonic() + self._turn_seconds
+        turn_ends = monotonic() + self._turn_seconds
         for element in self.source.iterator():
-            while not (taken := buffer.offer(element)) or time.monotonic() >= turn_ends:
+            while not (taken := buffer.offer(element)) or monotonic() >= turn_ends:
                 yield
                 if buffer.abandoned:
                     return
-                turn_ends = time.monotonic() + self._turn_seconds
+                turn_ends = monotonic() + self._turn_seconds
                 if taken:
                     break

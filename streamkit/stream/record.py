@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from streamkit.kind import Kind
 from streamkit.log import say, say_once
@@ -11,19 +12,30 @@ from streamkit.metrics import Outcome, StreamMetrics
 __all__ = ["Record"]
 
 
+class Counted(Protocol):
+    """Where the elements of a stream are counted, since its start."""
+
+    dropped: int
+    away_since: float | None
+
+    @property
+    def offered(self) -> int: ...
+
+
 class Record:
-    """The figures of one stream, added to the metrics once a drain and not once an element."""
+    """The figures of one stream, plain numbers that the metrics ask for at a scrape."""
 
     def __init__(self, kind: Kind, name: str, tenant: str, metrics: StreamMetrics) -> None:
         self._label = (kind.name, name, tenant)
         self._live = kind.live
         self._has_begun = False
         self._metrics = metrics
+        self._tell = metrics.tell
         self._opened_at: float | None = None
-        self._elements = 0
-        self._dropped = 0
+        self._counted: Counted | None = None
         self._bytes = 0
-        self._bytes_added = 0
+        # What was reported to the metrics of each.
+        self._elements_told = self._dropped_told = self._bytes_told = 0
 
     @property
     def has_sent(self) -> bool:
@@ -37,31 +49,47 @@ class Record:
         """It is not let in, and was not opened."""
         self._count("rejected")
 
-    def open(self) -> None:
+    def open(self, counted: Counted | None = None) -> None:
+        """It begins. What its source gives is ``counted`` there."""
+        self._counted = counted
         self._count("opened")
+        self._count("watch", self.report)
         self._opened_at = time.monotonic()
 
-    def chunk(self, chunk: bytes) -> None:
-        """A chunk goes to the server. Of a live stream it may be a heartbeat before any element."""
-        if not self._has_begun and (self._elements or not self._live):
-            self._has_begun = True
-            if self._opened_at is not None:
-                self._count("first_byte", time.monotonic() - self._opened_at)
-        self._bytes += len(chunk)
+    def chunk(self, size: int) -> None:
+        """A chunk of so many bytes goes to the server."""
+        self._bytes += size
+        if self._tell is not None:
+            self._tell()
+        if not self._has_begun:
+            self._look_for_first_byte()
 
     def server_sent(self, size: int) -> None:
-        """The server sent ``size`` bytes by itself."""
+        """The server sent so many bytes by itself."""
         self._bytes += size
-        self.add(0, 0)
 
-    def add(self, elements: int, dropped: int) -> None:
-        """``elements`` and ``dropped``: how many there were since the start."""
-        if elements > self._elements:
-            self._count("added", elements - self._elements, dropped - self._dropped)
-            self._elements, self._dropped = elements, dropped
-        if self._bytes > self._bytes_added:
-            self._count("sent", self._bytes - self._bytes_added)
-            self._bytes_added = self._bytes
+    def _look_for_first_byte(self) -> None:
+        # A chunk of a live stream may be a heartbeat before any element.
+        if self._live and not (self._counted and self._counted.offered):
+            return
+        self._has_begun = True
+        if self._opened_at is not None:
+            self._count("first_byte", time.monotonic() - self._opened_at)
+
+    def report(self) -> bool:
+        """Tell the metrics what there was since the last time. By one thread at a time.
+
+        True if elements may be dropped, or wait, while no chunk goes to the server.
+        """
+        counted = self._counted
+        if counted is not None and (elements := counted.offered) > self._elements_told:
+            dropped = counted.dropped
+            self._count("added", elements - self._elements_told, dropped - self._dropped_told)
+            self._elements_told, self._dropped_told = elements, dropped
+        if (size := self._bytes) > self._bytes_told:
+            self._count("sent", size - self._bytes_told)
+            self._bytes_told = size
+        return counted is not None and counted.away_since is not None
 
     def refuse(self, reasons: Sequence[ValueError]) -> None:
         self._count("refused", len(reasons))
@@ -90,13 +118,15 @@ class Record:
         if self._opened_at is None:
             return
         seconds = time.monotonic() - self._opened_at
+        self._count("unwatch", self.report)
+        self._counted = None
         self._count("closed", outcome, seconds)
         say(
             logging.DEBUG,
             "%s stream %r (tenant %r) %s: %d elements, %d bytes, %.3f s%s",
             *self._label,
             outcome,
-            self._elements,
+            self._elements_told,
             self._bytes,
             seconds,
             f", {repaired} with lone surrogates sent as U+FFFD" if repaired else "",

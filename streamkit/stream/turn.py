@@ -23,13 +23,16 @@ class Turn(threading.local):
         self._rest = rest
         self._began = 0.0
         self._used = 0.0
+        self.ends = 0.0
+        """When this turn is over, by ``time.monotonic()``: what a caller looks at first."""
 
     def rest_if_over(self) -> None:
         """Sleep, if the turn is over, this thread was busy most of it, and there are others."""
-        length = time.monotonic() - self._began
-        if length < self._length:
+        now = time.monotonic()
+        if now < self.ends:
             return
-        is_busy = time.thread_time() - self._used > length / 2
+        is_busy = time.thread_time() - self._used > (now - self._began) / 2
         if is_busy and threading.active_count() - lost.own_threads() > 1:
             time.sleep(self._rest)
         self._began, self._used = time.monotonic(), time.thread_time()
+        self.ends = self._began + self._length

@@ -90,26 +90,34 @@ class LoopWake:
         if not self.armed:
             return
         self.armed = False
-        call_on(self._loop, self._wake)
+        if running_loop() is self._loop:
+            self._wake()
+        else:
+            call_on(self._loop, self._wake)
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
-    async def wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
-        """Return once notified, when ``ready()`` already holds, or after ``timeout`` seconds."""
-        waiter = self._waiter = self._loop.create_future()
+    def waiter(self, ready: Callable[[], bool]) -> "asyncio.Future[None] | None":
+        """What to await until notified; None if ``ready()`` already holds."""
         self.armed = True
         if ready():
             self.armed = False
+            return None
+        self._waiter = self._loop.create_future()
+        return self._waiter
+
+    async def wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
+        """Return once notified, when ``ready()`` already holds, or after ``timeout`` seconds."""
+        waiter = self.waiter(ready)
+        if waiter is None:
             return
         timer = None if timeout is None else self._loop.call_later(timeout, self._wake)
         try:
             await waiter
         finally:
-            # Another task than the one that takes chunks may wait by now as well, as it closes.
-            if self._waiter is waiter:
-                self.armed = False
             if timer is not None:
                 timer.cancel()
 
@@ -154,9 +162,7 @@ def asyncio_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def running_loop() -> asyncio.AbstractEventLoop | None:
-    """The event loop that the caller runs on, if any."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
+running_loop: Final = asyncio._get_running_loop
+"""The event loop that the caller runs on, if any. ``asyncio.get_running_loop`` raises if there is
+none, which each notification by a thread would have to catch.
+"""

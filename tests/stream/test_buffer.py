@@ -101,9 +101,8 @@ class BufferMachine(RuleBasedStateMachine):
 
     @rule()
     def drain(self) -> None:
-        notified = self.writable.notified
         assert self.buffer.drain() == list(self.model)
-        assert self.writable.notified == notified + 1
+        assert not self.writable.armed
         self.taken += len(self.model)
         self.model.clear()
         self.away_since = None
@@ -111,13 +110,18 @@ class BufferMachine(RuleBasedStateMachine):
 
     @rule()
     def come_back(self) -> None:
-        self.buffer.come_back()
+        self.buffer.away_since = None
         self.away_since = None
 
     @rule()
     def hand_over(self) -> None:
         self.buffer.hand_over()
         self.away_since = self.clock.now
+
+    @precondition(lambda self: self.refused)
+    @rule()
+    def the_producer_waits(self) -> None:
+        self.writable.armed = True
 
     @precondition(lambda self: not self.model)
     @rule()

@@ -34,7 +34,7 @@ KIB = 1024
 def test_small_pieces_are_joined_and_large_ones_are_not(
     pieces: list[int], lengths: list[int]
 ) -> None:
-    assert [len(chunk) for chunk in joined(map(bytes, pieces))] == lengths
+    assert [len(chunk) for chunk in joined([*map(bytes, pieces)])] == lengths
 
 
 def test_a_large_piece_is_not_copied() -> None:

@@ -348,12 +348,13 @@ def test_what_is_offered_and_ended_during_a_drain_belongs_to_the_next_drain(
         ended.set()
 
     def source() -> Iterator[str]:
+        yield "first"
         assert drained.wait(WAIT)
-        yield "only"
+        yield "second"
 
     monkeypatch.setattr(Buffer, "drain", drain_and_let_go_on)
     monkeypatch.setattr(Buffer, "end", end_and_say_so)
-    assert b"".join(export(source())) == b'"only"\n'
+    assert b"".join(export(source())) == b'"first"\n"second"\n'
 
 
 def test_a_callback_that_comes_too_late_is_called_at_once() -> None:

@@ -302,7 +302,7 @@ class _BoundMetrics(StreamMetrics):
         self.open = 0
         """How many streams are, so that they are not left out meanwhile."""
         self._service = service
-        self.tell = service.updates and service.updates.tell
+        self.tell = None if service.updates is None else service.updates.tell
         self._bind()
 
     def _bind(self) -> None:

@@ -16,27 +16,35 @@ import uvicorn
 import waitress
 from granian.constants import Interfaces
 from granian.server.embed import Server as Granian
+from gunicorn.app.base import BaseApplication
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 __all__ = [
     "GRANIAN",
+    "GUNICORN",
     "UVICORN",
     "WAITRESS",
     "Server",
     "largest",
     "read_all",
     "run_granian",
+    "run_granian_app",
+    "run_gunicorn",
     "run_uvicorn",
     "run_waitress",
     "serving",
 ]
 
 GRANIAN: Final = f"granian {version('granian')}"
+GUNICORN: Final = f"gunicorn gthread {version('gunicorn')}"
 UVICORN: Final = f"uvicorn {uvicorn.__version__} ({AutoHTTPProtocol.__name__})"
 WAITRESS: Final = f"waitress {version('waitress')}"
 
 HEAD_MARKS: Final = 3
 """A head may have a mark or two as well."""
+
+GRACE: Final = 1.0
+"""Seconds that a server has to end."""
 
 RECEIVED_AT_ONCE: Final = 256 * 1024
 """Bytes."""
@@ -73,6 +81,36 @@ def run_granian(folder: Path, app: Any, address: Address) -> None:
     asyncio.run(server.serve())
 
 
+def run_granian_app(app: Any, address: Address) -> None:
+    server = Granian(app, *address, interface=Interfaces.ASGINL, log_enabled=False)
+    asyncio.run(server.serve())
+
+
+class _Gunicorn(BaseApplication):
+    def __init__(self, app: Any, address: Address) -> None:
+        self._app = app
+        self._address = address
+        super().__init__()
+
+    def load_config(self) -> None:
+        host, port = self._address
+        self.cfg.set("bind", f"{host}:{port}")
+        self.cfg.set("worker_class", "gthread")
+        # A thread for each client, and some for those that have just left.
+        self.cfg.set("threads", 400)
+        self.cfg.set("loglevel", "critical")
+        self.cfg.set("graceful_timeout", 1)
+        # It is there for one run alone.
+        self.cfg.set("control_socket_disable", True)
+
+    def load(self) -> Any:
+        return self._app
+
+
+def run_gunicorn(app: Any, address: Address) -> None:
+    _Gunicorn(app, address).run()
+
+
 @contextmanager
 def serving(run: Callable[[Any, Address], None], app: Any) -> Iterator[Server]:
     """Run a server with ``app``, a function of a module, until the end of the block."""
@@ -86,6 +124,9 @@ def serving(run: Callable[[Any, Address], None], app: Any) -> Iterator[Server]:
         yield Server(address, process.pid)
     finally:
         process.terminate()
+        process.join(GRACE)
+        # A live stream that does not look for its client goes on for ever, and its server with it.
+        process.kill()
         process.join()
 
 

@@ -85,13 +85,17 @@ class AsyncChunks:
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._is_delivering:
-            self._task = asyncio.current_task()
+        self._task = asyncio.current_task()
+        chunk, self._first = self._first, None
+        if chunk is None:
+            chunk = await self._next()
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+    async def _next(self) -> bytes | None:
+        """The next chunk, once there is one; None at the end."""
         pipeline, buffer = self._pipeline, self._buffer
-        if self._first is not None:
-            first, self._first = self._first, None
-            buffer.hand_over()
-            return first
         buffer.away_since = None
         if self._timer is None:
             pipeline.start()
@@ -115,14 +119,15 @@ class AsyncChunks:
                 return chunk
             is_ready = chunk is not None
         self._cancel_timer()
-        raise StopAsyncIteration
+        return None
 
     async def prefetch(self) -> bool:
         """Take the first chunk now, so that a source that fails before it fails here.
 
         False if the source has nothing more for this client.
         """
-        self._first = await anext(self, None)
+        self._task = asyncio.current_task()
+        self._first = await self._next()
         self._start_watch()
         return not self._pipeline.nothing_more
 
@@ -149,19 +154,32 @@ class AsyncChunks:
         self._task = asyncio.current_task()
         try:
             if self._first is not None or self.is_whole:
-                await self._send(head)
-            async for chunk in self:
-                await self._send(body, chunk, True)
+                self._is_sending = True
+                await head()
+                self._is_sending = False
+            chunk, self._first = self._first, None
+            while chunk is not None or (chunk := await self._next()) is not None:
+                self._is_sending = True
+                await body(chunk, True)
+                self._is_sending = False
+                chunk = None
             if self.is_whole:
+                self._is_sending = True
                 # A server may wait for room before it takes even what is empty.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._max_stall):
-                        await self._send(body, b"", False)
+                        await body(b"", False)
+        except OSError:
+            if not self._is_sending:
+                raise
+            self._is_sending = False
+            self.leave()
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not self._gave_up or task is None or task.uncancel():
                 raise
         finally:
+            self._is_sending = False
             await self.aclose()
 
     def leave(self) -> None:
@@ -182,17 +200,6 @@ class AsyncChunks:
 
     def _is_closed(self) -> bool:
         return self._buffer.ended
-
-    async def _send(self, send: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-        self._is_sending = True
-        try:
-            await send(*arguments)
-        except OSError:
-            # There is nothing to be given up any more.
-            self._is_sending = False
-            self.leave()
-        finally:
-            self._is_sending = False
 
     def _hear_of_leaving(self) -> None:
         call_on(self._loop, self._after_leaving)

@@ -207,7 +207,7 @@ class Batches:
             if ended and not batch and not lost:
                 break
             has_heartbeat = False
-            if agenda.is_silent or agenda.is_due():
+            if agenda.is_silent or time.monotonic() >= agenda.due:
                 retires = agenda.retires()
                 has_heartbeat = agenda.is_heartbeat_due(bool(batch)) and not retires
             if not (batch or lost or has_heartbeat or retires):
@@ -229,7 +229,7 @@ class Batches:
                 pieces.append(encoder.comment("heartbeat"))
             if retires:
                 pieces.append(encoder.retry(randint(*RETRY)))
-            chunks = self.in_hand = joined(pieces)
+            chunks = self.in_hand = joined(pieces) if len(pieces) > 1 else pieces
             while chunks:
                 yield chunks.pop(0)
         if buffer.error is not None and not retires:

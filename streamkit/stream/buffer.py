@@ -40,7 +40,10 @@ class ConsumerSide(Protocol):
     dropped: int
     """How many elements were lost, so far, since the consumer was slow."""
     away_since: float | None
-    """Since when the consumer is away with a chunk, by ``time.monotonic()``; None if it is not."""
+    """Since when the consumer is away with a chunk, by ``time.monotonic()``; None if it is not.
+
+    It says so itself when it goes; that it is back, it says, or drains.
+    """
 
     @property
     def offered(self) -> int:
@@ -51,9 +54,6 @@ class ConsumerSide(Protocol):
 
     def drain(self) -> list[Any]:
         """Take everything that is ready, oldest first."""
-
-    def hand_over(self) -> None:
-        """The consumer takes a chunk to the server, and is away until it drains, or says so."""
 
     def abandon(self) -> None:
         """The consumer left. Idempotent, on any thread."""
@@ -245,10 +245,6 @@ class Buffer:
             self.writable.notify()
         return batch
 
-    def hand_over(self) -> None:
-        """The consumer takes a chunk to the server, and is away until it drains, or says so."""
-        self.away_since = self._clock()
-
     @property
     def offered(self) -> int:
         """How many elements ``offer`` took: drained, dropped, abandoned, or still here."""
@@ -263,13 +259,13 @@ class Buffer:
         self.readable.notify()
 
     def _take(self) -> list[Any]:
-        take, ready = self._elements.popleft, len(self._elements)
-        taken: list[Any] = []
+        elements = self._elements
+        ready, taken = len(elements), list[Any]()
         try:
             if ready == 1:
-                taken.append(take())
+                taken.append(elements.popleft())
             else:
-                taken.extend(starmap(take, repeat((), ready)))
+                taken.extend(starmap(elements.popleft, repeat((), ready)))
         except IndexError:
             # A producer that drops at the same time has emptied the buffer before all of these
             # calls were made. What they took by then stays.

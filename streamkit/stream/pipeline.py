@@ -166,7 +166,7 @@ class Pipeline(Generic[W]):
             return None
         if chunk:
             self._record.chunk(len(chunk))
-            self.buffer.hand_over()
+            self.buffer.away_since = time.monotonic()
         elif self.batches.outcome is not None:
             self.leave(self.batches.outcome)
         return chunk

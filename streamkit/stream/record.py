@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from streamkit.kind import Kind
@@ -28,9 +28,8 @@ class Record:
     def __init__(self, kind: Kind, name: str, tenant: str, metrics: StreamMetrics) -> None:
         self._label = (kind.name, name, tenant)
         self._live = kind.live
-        self._has_begun = False
         self._metrics = metrics
-        self._tell = metrics.tell
+        self._on_chunk: Callable[[], object] | None = self._look_for_first_byte
         self._opened_at: float | None = None
         self._counted: Counted | None = None
         self._bytes = 0
@@ -59,10 +58,8 @@ class Record:
     def chunk(self, size: int) -> None:
         """A chunk of so many bytes goes to the server."""
         self._bytes += size
-        if self._tell is not None:
-            self._tell()
-        if not self._has_begun:
-            self._look_for_first_byte()
+        if self._on_chunk is not None:
+            self._on_chunk()
 
     def server_sent(self, size: int) -> None:
         """The server sent so many bytes by itself."""
@@ -72,9 +69,11 @@ class Record:
         # A chunk of a live stream may be a heartbeat before any element.
         if self._live and not (self._counted and self._counted.offered):
             return
-        self._has_begun = True
+        self._on_chunk = self._metrics.tell
         if self._opened_at is not None:
             self._count("first_byte", time.monotonic() - self._opened_at)
+        if self._on_chunk is not None:
+            self._on_chunk()
 
     def report(self) -> bool:
         """Tell the metrics what there was since the last time. By one thread at a time.

@@ -90,10 +90,10 @@ class LoopWake:
         if not self.armed:
             return
         self.armed = False
-        if running_loop() is self._loop:
-            self._wake()
-        else:
+        if running_loop() is not self._loop:
             call_on(self._loop, self._wake)
+        elif (waiter := self._waiter) is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _wake(self) -> None:
         waiter = self._waiter

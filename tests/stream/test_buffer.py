@@ -115,7 +115,7 @@ class BufferMachine(RuleBasedStateMachine):
 
     @rule()
     def hand_over(self) -> None:
-        self.buffer.hand_over()
+        self.buffer.away_since = self.clock.now
         self.away_since = self.clock.now
 
     @precondition(lambda self: self.refused)
@@ -187,7 +187,7 @@ def test_a_full_sliding_buffer_drops_the_oldest_once_its_consumer_is_away_a_tent
     None
 ):
     buffer, _, _, clock = make_buffer(SSE)
-    buffer.hand_over()
+    buffer.away_since = clock.now
     fill(buffer, 64)
     assert not buffer.offer(64)
     assert buffer.seconds_until_drop() == pytest.approx(0.1)
@@ -199,20 +199,20 @@ def test_a_full_sliding_buffer_drops_the_oldest_once_its_consumer_is_away_a_tent
 
 def test_a_sliding_buffer_goes_on_dropping_without_waiting_until_the_next_drain() -> None:
     buffer, _, _, clock = make_buffer(SSE)
-    buffer.hand_over()
+    buffer.away_since = clock.now
     fill(buffer, 64)
     clock.now += 0.1
     fill(buffer, 1000)
     assert buffer.dropped == 1000
     buffer.drain()
-    buffer.hand_over()
+    buffer.away_since = clock.now
     fill(buffer, 64)
     assert not buffer.offer("waits again")
 
 
 def test_a_sliding_buffer_waits_for_a_consumer_that_is_there_however_late_that_runs() -> None:
     buffer, _, _, clock = make_buffer(SSE)
-    buffer.hand_over()
+    buffer.away_since = clock.now
     buffer.drain()
     fill(buffer, 64)
     clock.now += 600
@@ -237,7 +237,7 @@ def test_an_element_larger_than_the_buffer_is_held_alone() -> None:
 
 def test_text_counts_by_its_length_and_drops_make_room() -> None:
     buffer, _, _, clock = make_buffer(SSE)
-    buffer.hand_over()
+    buffer.away_since = clock.now
     for letter in "abcd":
         assert buffer.offer(letter * MIB)
     assert not buffer.offer("e" * 2 * MIB)
@@ -270,7 +270,7 @@ def test_an_abandoned_buffer_lets_go_of_everything_and_wakes_both_sides() -> Non
 
 def test_a_buffer_may_be_abandoned_by_another_thread_while_the_producer_makes_room() -> None:
     buffer, _, _, clock = make_buffer(SSE)
-    buffer.hand_over()
+    buffer.away_since = clock.now
     fill(buffer, 64)
     clock.now += 0.1
 

@@ -37,7 +37,7 @@ def test_the_middleware_takes_the_app_and_not_its_wsgi_app(app: Flask) -> None:
 
 def test_the_middleware_is_not_put_in_the_place_of_what_it_is_around(app: Flask) -> None:
     app.wsgi_app = StreamkitMiddleware(app)  # type: ignore[method-assign,assignment]
-    with pytest.raises(TypeError, match=r"puts itself around app\.wsgi_app: serve the app"):
+    with pytest.raises(TypeError, match=r"puts itself around app\.wsgi_app, and is no app"):
         app.test_client().get("/")
 
 

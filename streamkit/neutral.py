@@ -16,7 +16,7 @@ PLAIN: Final = ("wsgi", "asgi")
 
 
 class Neutral:
-    """Of no framework: raises, with the import that is missing, whatever one asks for."""
+    """A response of no framework: whatever a framework does with it names the missing import."""
 
     __slots__ = ()
 
@@ -32,7 +32,6 @@ class Neutral:
             kind = type(self).__name__
             raise AttributeError(f"{kind!r} object has no attribute {name!r}: {_advice()}")
 
-        @property
         def keys(self) -> NoReturn:
             """As ``dict`` asks for them, by which FastAPI makes JSON of what it does not know.
 

@@ -83,7 +83,8 @@ class _NoRequest(RequestContext):
     __slots__ = ()
 
     def __getattribute__(self, name: str) -> Any:
-        if name == "last_event_id":
+        # A copy of it, with another value, is an application's own.
+        if name == "last_event_id" and self is _NO_REQUEST:
             say_once(WITHOUT_MIDDLEWARE)
         return super().__getattribute__(name)
 

@@ -1,12 +1,10 @@
 """The service: one entry point for each kind of stream."""
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from os import PathLike
-from types import FunctionType
 from typing import IO, Any, Final, Generic, Literal, TypeVar, get_args
 
 from werkzeug.datastructures import Headers
@@ -48,6 +46,7 @@ from streamkit.stream.record import Record
 __all__ = ["BaseStreamingService", "ExportFormat", "StreamingService"]
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R", covariant=True)
 
 Source = Iterable[T] | AsyncIterable[T] | Inline[T]
@@ -76,17 +75,20 @@ _EXPORTS: dict[str, tuple[str, type[JsonEncoder] | type[CsvEncoder] | type[Ndjso
 }
 
 
+def _public(function: F) -> F:
+    """Of the class that people know: that of every adapter has this name, and its base has not.
+
+    Errors about arguments, and ``help``, have the name that stands here.
+    """
+    function.__qualname__ = f"StreamingService.{function.__name__}"
+    return function
+
+
 class BaseStreamingService(ABC, Generic[R]):
     """The three entry points, returning what ``respond`` makes of a ``StreamResponse``.
 
     Wrong arguments raise TypeError or ValueError at the call, before a source is touched.
     """
-
-    def __init_subclass__(cls, **arguments: Any) -> None:
-        super().__init_subclass__(**arguments)
-        for name in ("sse", "download", "export"):
-            if name not in vars(cls):
-                setattr(cls, name, classmethod(_named_after(cls, getattr(cls, name).__func__)))
 
     @classmethod
     @abstractmethod
@@ -110,6 +112,7 @@ class BaseStreamingService(ABC, Generic[R]):
         return cls.read(source), columns
 
     @classmethod
+    @_public
     def sse(
         cls,
         name: str,
@@ -142,6 +145,7 @@ class BaseStreamingService(ABC, Generic[R]):
         return cls._respond(plan, name, headers, Events(serialize))
 
     @classmethod
+    @_public
     def download(
         cls,
         source: Source[bytes | bytearray | memoryview] | File | Open,
@@ -213,6 +217,7 @@ class BaseStreamingService(ABC, Generic[R]):
         return cls._respond(plan, name, headers, negotiator)
 
     @classmethod
+    @_public
     def export(
         cls,
         name: str,
@@ -256,28 +261,6 @@ class BaseStreamingService(ABC, Generic[R]):
         except BaseException:
             response.close()
             raise
-
-
-def _named_after(service: type[BaseStreamingService[Any]], function: Any) -> FunctionType:
-    """``function`` under the name of ``service``, returning what its ``respond`` returns.
-
-    An error about its arguments, ``help`` and editors name the class that was called then, and not
-    the base that nobody has heard of.
-    """
-    own = FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    own.__kwdefaults__ = function.__kwdefaults__
-    own.__doc__ = function.__doc__
-    own.__module__ = service.__module__
-    own.__qualname__ = f"{service.__qualname__}.{function.__name__}"
-    returned = inspect.signature(service.respond).return_annotation
-    own.__annotations__ = {**function.__annotations__, "return": returned}
-    return own
 
 
 class StreamingService(BaseStreamingService[StreamResponse]):

@@ -8,6 +8,7 @@ import _thread
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -47,6 +48,12 @@ FLUSH_DELAY: Final = 0.1
 class LiveStream(Protocol):
     def retire(self) -> None: ...
 
+
+UNHEARD: Final = (
+    "live streams will be broken off when this process is told to end, since it does not hear of "
+    "signals: the application needs its StreamkitMiddleware, or a call of "
+    "streamkit.shutdown_on_signals() where it is made"
+)
 
 # Sets and flags without a lock: a signal may be handled while any lock is held.
 _live: set[LiveStream] = set()
@@ -132,6 +139,10 @@ def _settle_handlers() -> None:
 
 def _look_after_handlers() -> None:
     """Have the main thread chain the handlers, or give Python's own back."""
+    if "uwsgi" in sys.modules:
+        # The module is there in the server only, whose handlers are not those that Python knows of.
+        # A signal for its main thread has it break off a body that it is just sending.
+        return
     if not any(map(_is_to_change, SIGNALS)):
         return
     try:
@@ -140,6 +151,8 @@ def _look_after_handlers() -> None:
         # This is not the main thread.
         if RELAY is not None and signal.getsignal(RELAY) is _chain:
             _send(RELAY)
+        else:
+            say_once(UNHEARD)
 
 
 def _chain(number: int = 0, frame: FrameType | None = None) -> None:

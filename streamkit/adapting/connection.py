@@ -1,18 +1,16 @@
 """The connection of a client, as far as a server of WSGI lets an application look at it."""
 
 import _socket
-import os
 import select
 import socket
-import struct
 import sys
-import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from errno import ECONNRESET
 from importlib import import_module
 from typing import Any, Final
 
+from streamkit.adapting.resetting import reset
 from streamkit.request import Client
 from streamkit.stream.chunks import max_stall
 
@@ -21,13 +19,6 @@ __all__ = ["ClientLeft", "client_of"]
 # On Linux. What patches a module may take poll away, and leave the constant.
 _POLLS: Final = hasattr(select, "POLLRDHUP") and hasattr(select, "poll")
 _CAN_LOOK: Final = _POLLS or hasattr(socket, "MSG_DONTWAIT")
-
-
-_UNSENT_INTERVAL: Final = 0.01
-"""Seconds between two looks at what the kernel has yet to send.
-
-A judgement: nobody waits for it but the thread of a response that failed.
-"""
 
 
 class ClientLeft(ConnectionResetError):
@@ -50,10 +41,15 @@ def client_of(environ: Mapping[str, Any], live: bool) -> Client | None:
     connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
     if connection is not None:
         _limit_stall(connection, max_stall(live))
-        return _SocketClient(connection)
+        # Of gunicorn, other bodies than those of HTTP/1.0 have an end of their own, and a
+        # connection of HTTP/2 has other streams. Werkzeug's debugger may write an end to any.
+        is_to_be_reset = (
+            "werkzeug.socket" in environ or environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
+        )
+        return _SocketClient(connection, is_to_be_reset=is_to_be_reset)
     if "uwsgi.version" in environ:
         # The module is there in the server only.
-        return _DescriptorClient(import_module("uwsgi").connection_fd())
+        return _DescriptorClient(import_module("uwsgi").connection_fd)
     return None
 
 
@@ -70,8 +66,9 @@ class _ToldClient:
 class _SocketClient:
     """One whose socket the server hands over."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, *, is_to_be_reset: bool) -> None:
         self._connection = connection
+        self._is_to_be_reset = is_to_be_reset
 
     def has_left(self) -> bool:
         """False. Raises ClientLeft if it has, for the server to break the response off."""
@@ -80,13 +77,14 @@ class _SocketClient:
         return False
 
     def reset(self) -> None:
-        _reset(self._connection)
+        if self._is_to_be_reset:
+            reset(self._connection)
 
 
 class _DescriptorClient:
-    """One of whose connection the server, uWSGI, tells the descriptor."""
+    """One of whose connection the server, uWSGI, tells the descriptor to who serves it."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: Callable[[], int]) -> None:
         self._descriptor = descriptor
 
     def has_left(self) -> bool:
@@ -96,11 +94,11 @@ class _DescriptorClient:
 
     def reset(self) -> None:
         with self._connection() as connection:
-            _reset(connection)
+            reset(connection)
 
     @contextmanager
     def _connection(self) -> Generator[socket.socket]:
-        connection = socket.socket(fileno=self._descriptor)
+        connection = socket.socket(fileno=self._descriptor())
         try:
             yield connection
         finally:
@@ -150,38 +148,3 @@ def _has_ended(connection: Any) -> bool:
     # under TLS takes no flags.
     plain = getattr(connection, "_sock", connection)
     return not _socket.socket.recv(plain, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-
-
-def _reset(connection: Any) -> None:
-    """End the connection by a RST (RFC 9293, 3.5.3), once what was written has arrived.
-
-    Servers end it by a FIN, which is the proper end of a body that has no other: under HTTP/1.0,
-    or behind whatever has written an end of its own after the failure, as Werkzeug's debugger does.
-    The connection is then closed for its server too, which finds nothing more to read in its place,
-    and nobody to write to.
-    """
-    if os.name != "posix":
-        # On Windows a socket is no file that another could take the place of.
-        return
-    # Without a descriptor to be had, or where the server has closed it meanwhile, it ends as it
-    # does without this.
-    with suppress(OSError, ValueError):
-        while _unsent(connection) and not _is_closed(connection):
-            # A reset throws away what is not sent. The kernel gives up a client that takes nothing.
-            time.sleep(_UNSENT_INTERVAL)
-        linger = struct.pack("ii", True, 0)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        here, there = socket.socketpair()
-        there.close()
-        with here:
-            os.dup2(here.fileno(), connection.fileno(), inheritable=False)
-
-
-def _unsent(connection: Any) -> int:
-    """How many bytes the other side has not acknowledged."""
-    # Windows has neither.
-    import fcntl
-    import termios
-
-    unsent = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4))
-    return int.from_bytes(unsent, sys.byteorder)

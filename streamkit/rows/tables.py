@@ -18,11 +18,11 @@ ROWS_AT_ONCE: Final = 1000
 As many as SQLAlchemy fetches at the most of a result that it streams (``max_row_buffer``).
 """
 
-PARTS: Final = {
+NOT_ROWS: Final = {
     "DataFrame.items": "names of columns, each with its column",
     "DataFrame.iterrows": "labels of the index, each with a Series",
 }
-"""What methods of pandas' frames yield that look like rows, by the names of their generators."""
+"""What methods of pandas' frames yield that looks like rows, by the names of their generators."""
 
 
 class Table(Protocol):
@@ -34,23 +34,28 @@ class Table(Protocol):
 
 
 def check_rows(source: Any) -> None:
-    """Raise TypeError for the parts of a frame that are no rows: a column, or what iterrows gives.
-
-    Nothing fails that yields rows of its own made of them.
-    """
+    """Raise TypeError for a part of a frame that is no rows: a column, or what iterrows yields."""
     if isinstance(source, Inline):
         source = source.iterable
-    kind = type(source).__name__
-    if hasattr(source, "to_frame"):
+    kind = type(source)
+    library, name = kind.__module__.partition(".")[0], kind.__name__
+    # Values of a column may be rows themselves: those of a struct, or of an index of several levels.
+    if (
+        library in ("pandas", "polars")
+        and name.endswith(("Series", "Index"))
+        and name != "MultiIndex"
+        and not str(source.dtype).startswith("Struct")
+    ):
         raise TypeError(
-            f"rows must be a frame or an iterable of rows, got a {kind}, which is one column: pass "
+            f"rows must be a frame or an iterable of rows, got a {name}, which is one column: pass "
             "its to_frame()"
         )
     made_by = getattr(getattr(source, "gi_code", None), "co_qualname", "")
-    if made_by in PARTS:
+    frame = getattr(source, "gi_frame", None)
+    if made_by in NOT_ROWS and frame and frame.f_globals["__name__"].startswith("pandas."):
         raise TypeError(
             f"rows must be a frame or an iterable of rows, got what {made_by}() yields, which is "
-            f"{PARTS[made_by]}: pass the frame itself"
+            f"{NOT_ROWS[made_by]}: pass the frame itself"
         )
 
 

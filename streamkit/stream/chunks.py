@@ -43,7 +43,8 @@ class Chunks:
     def __init__(self, pipeline: Pipeline[Wait], client: Client | None = None) -> None:
         """``client`` is asked, while the source is silent, whether it is still there.
 
-        After a failure it is reset, if it was given a chunk before.
+        After a failure of the source, or of its encoder, it is reset, if it was given a chunk
+        before.
         """
         self._pipeline = pipeline
         self._client = client
@@ -114,6 +115,8 @@ class Chunks:
         try:
             left = client.has_left()
         except BaseException:
+            # It is no failure that somebody would have to hear of.
+            self._client = None
             self.close()
             raise
         if left:

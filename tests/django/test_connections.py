@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from combinations import WAIT
+from asgiref.sync import sync_to_async
+from combinations import WAIT, wait_until
 from django.db import connections
 from django_site.clients import ASGIClient, WSGIClient
 from django_site.middleware import query
@@ -90,7 +91,8 @@ def test_a_stream_does_not_hold_those_of_its_view(
         client = client_class()
         client.until(lambda body: body.count(b"data:") > 1)
         assert view.connection is not None
-        assert not view.holds
+        # Under ASGI nothing waits for it.
+        wait_until(lambda: not view.holds)
         client.leave()
 
 
@@ -130,22 +132,83 @@ def test_with_atomic_requests_a_source_reads_what_its_view_has_committed(
     with site(view, STREAMKIT):
         client = client_class()
         client.until(lambda body: b"Cleo" in body)
-        assert not view.holds
+        wait_until(lambda: not view.holds)
         with pytest.raises(RuntimeError, match="the source failed"):
             client.rest()
     assert Customer.objects.using(alias).filter(pk=7).exists()
 
 
+def plain(cursor: Any) -> Any:
+    return cursor
+
+
+def fetched_by_expression(cursor: Any) -> Any:
+    names = [column[0] for column in cursor.description]
+    return (dict(zip(names, row, strict=True)) for row in cursor)
+
+
+def fetched_by_function(cursor: Any) -> Any:
+    def rows() -> Iterator[Any]:
+        names = [column[0] for column in cursor.description]
+        for row in cursor.fetchall():
+            yield dict(zip(names, row, strict=True))
+
+    return rows()
+
+
+def of_the_driver(cursor: Any) -> Any:
+    return cursor.cursor
+
+
 @HANDLERS
-def test_a_cursor_of_the_view_keeps_its_connection(client_class: Any, alias: str) -> None:
-    def cursor() -> Any:
+@pytest.mark.parametrize("rows", [plain, fetched_by_expression, fetched_by_function, of_the_driver])
+def test_a_cursor_of_the_view_keeps_its_connection(
+    client_class: Any, alias: str, rows: Any
+) -> None:
+    def export() -> Any:
         cursor = connections[alias].cursor()
         cursor.execute("SELECT id, name FROM django_site_customer ORDER BY id")
-        return StreamingService.export("customers", cursor, "csv")
+        return StreamingService.export("customers", rows(cursor), "csv")
 
-    view = View(alias, cursor)
+    view = View(alias, export)
     with site(view, STREAMKIT):
         assert client_class().rest() == b"id,name\r\n1,Ada\r\n2,Bob\r\n"
+
+
+def test_under_asgi_an_event_does_not_wait_for_what_the_view_has_begun() -> None:
+    """On the thread that its sync parts have."""
+    seen = threading.Event()
+
+    async def ticks() -> AsyncIterator[str]:
+        yield "one"
+
+    def view(request: Any) -> Any:
+        running = asyncio.get_running_loop()
+        job = running.create_task(sync_to_async(seen.wait)(WAIT))
+        stream = StreamingService.sse("ticks", ticks())
+        jobs.append(job)
+        return stream
+
+    jobs: list[asyncio.Task[bool]] = []
+    with site(view, STREAMKIT, asynchronous=True):
+        client = ASGIClient()
+        client.until(lambda body: b"data: one" in body)
+        seen.set()
+        client.run(lambda: wait_until(lambda: all(job.done() for job in jobs)))
+        client.rest()
+    assert jobs[0].result()
+
+
+@pytest.mark.parametrize("max_age", [0, None])
+def test_an_answer_to_head_closes_nothing(
+    alias: str, max_age: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connections.settings[alias], "CONN_MAX_AGE", max_age)
+    view = View(alias, lambda: StreamingService.export("rows", [{"n": 1}], "csv"))
+    with site(view, STREAMKIT):
+        client = WSGIClient("HEAD")
+        assert view.holds
+        assert client.rest() == b""
 
 
 def test_an_inline_source_keeps_them(alias: str) -> None:
@@ -178,7 +241,7 @@ def test_a_file_leaves_those_that_are_kept_between_requests(
     with site(view, STREAMKIT):
         client = client_class()
         client.until(bool)
-        assert view.holds == (max_age is None)
+        wait_until(lambda: view.holds == (max_age is None))
         client.leave()
     # Django leaves that of a thread of the ASGI handler to the garbage collector.
     view.connection.inc_thread_sharing()

@@ -20,7 +20,7 @@ PROGRAM = """
     client = socket.create_connection(listener.getsockname())
     connection, _ = listener.accept()
     client.sendall(b"a body that nobody reads")
-    seen = client_of({"gunicorn.socket": connection}, live=True)
+    seen = client_of({"gunicorn.socket": connection, "SERVER_PROTOCOL": "HTTP/1.0"}, live=True)
 
     switches = []
     settrace(lambda event, greenlets: switches.append(event))

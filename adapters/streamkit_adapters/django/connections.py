@@ -1,7 +1,10 @@
 """The database connections of a stream, which are its source's own, and those of its view."""
 
 import asyncio
+import inspect
+import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, Final, cast
 from weakref import WeakSet
@@ -18,16 +21,16 @@ from streamkit_adapters.django.testcase import (
     refusing_executor,
 )
 
-__all__ = ["connected", "give_back", "move_here"]
+__all__ = ["connected", "give_back", "give_back_elsewhere", "move_here"]
 
-_lent: Final["WeakSet[BaseDatabaseWrapper]"] = WeakSet()
-"""The connections of views a cursor of which is a stream's source."""
+logger: Final = logging.getLogger("streamkit")
+
+_in_use: Final["WeakSet[BaseDatabaseWrapper]"] = WeakSet()
+"""The connections of views that a stream goes on to read by, with a cursor that the view began."""
 
 
 def connected(source: Any) -> Any:
     """``source`` with the connections of whatever reads it: a thread, a task, or either."""
-    if isinstance(source, CursorWrapper):
-        _lent.add(source.db)
     if not hasattr(source, "__iter__"):
         return _AsyncSource(source)
     return _DualSource(source) if hasattr(source, "__aiter__") else _SyncSource(source)
@@ -37,16 +40,65 @@ def give_back(stream: StreamResponse) -> None:
     """Close the connections that this thread had for the view, or return them to their pool.
 
     ``stream`` has others, and lasts. Kept are those that are in a transaction, or that the stream
-    itself reads by: a cursor of the view's, an inline source. So are those that a site keeps from
-    one request to the next, where the stream takes no others: that of a file, or of bytes.
+    itself reads by: with a cursor that the view began, or as an inline source. So are those that a
+    site keeps from one request to the next, where the stream takes no others: that of a file, or of
+    bytes.
     """
     if stream.is_inline:
         return
     for connection in connections.all(initialized_only=True):
         is_kept = stream.never_waits and connection.settings_dict["CONN_MAX_AGE"] != 0
         is_in_transaction = connection.in_atomic_block or not connection.autocommit
-        if not (is_kept or is_in_transaction or connection in _lent):
+        if is_kept or is_in_transaction or connection in _in_use:
+            continue
+        try:
             connection.close()
+        except Exception:
+            # The response is none the worse for it.
+            logger.exception("the connection %r of a view could not be closed", connection.alias)
+
+
+def give_back_elsewhere(stream: StreamResponse) -> None:
+    """``give_back``, for the thread that the sync parts of this request have under ASGI.
+
+    Nothing waits for it: that thread may be busy with what the view has begun, and need not end
+    before the stream does.
+    """
+    if stream.is_inline:
+        return
+    thread = SyncToAsync.thread_sensitive_context.get(None)
+    executor = getattr(AsyncToSync.executors, "current", None) or (
+        thread and SyncToAsync.context_to_thread_executor.get(thread)
+    )
+    if executor:
+        # One that is over takes no more, and its thread closes them by itself.
+        with suppress(RuntimeError):
+            executor.submit(give_back, stream)
+
+
+def _connection_in(source: Any) -> BaseDatabaseWrapper | None:
+    """The connection of a cursor that ``source`` is, or reads: one that the view has begun."""
+    candidates = [source]
+    if inspect.isgenerator(source) and source.gi_frame is not None:
+        # Among its variables are what it is called with, and what a generator expression is over:
+        # of a cursor of Django's that is a generator itself.
+        for value in source.gi_frame.f_locals.values():
+            candidates.append(value)
+            if inspect.isgenerator(value) and value.gi_frame is not None:
+                candidates.extend(value.gi_frame.f_locals.values())
+    for each in candidates:
+        if isinstance(each, CursorWrapper):
+            return cast("BaseDatabaseWrapper", each.db)
+    # A driver's own cursor has its connection (PEP 249, optional extensions).
+    for connection in connections.all(initialized_only=True):
+        driver = connection.connection
+        if driver is not None and any(_is_cursor_of(driver, each) for each in candidates):
+            return connection
+    return None
+
+
+def _is_cursor_of(driver: Any, value: Any) -> bool:
+    return hasattr(value, "fetchmany") and getattr(value, "connection", None) is driver
 
 
 class _WrappedSource:
@@ -55,6 +107,9 @@ class _WrappedSource:
     def __init__(self, source: Any) -> None:
         self._source = source
         self._iterator: Any = None
+        self._view_connection = _connection_in(source)
+        if self._view_connection is not None:
+            _in_use.add(self._view_connection)
 
 
 class _SyncSource(_WrappedSource):
@@ -73,8 +128,8 @@ class _SyncSource(_WrappedSource):
             if self._iterator is not self._source and hasattr(self._source, "close"):
                 self._source.close()
         finally:
-            if isinstance(self._source, CursorWrapper):
-                _lent.discard(self._source.db)
+            if self._view_connection is not None:
+                _in_use.discard(self._view_connection)
             if self._iterator is not None and not is_tested_on("thread"):
                 connections.close_all()
 

@@ -1,6 +1,6 @@
 """The middleware: the context of a request, and what only the request tells of its stream."""
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,7 +37,10 @@ class StreamkitMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
         options = _options()
-        self._gate = Gate(_tenant_at(options.get("TENANT")), options.get("MAX_STREAMS"))
+        try:
+            self._gate = Gate(_tenant_at(options.get("TENANT")), options.get("MAX_STREAMS"))
+        except (TypeError, ValueError) as error:
+            raise ImproperlyConfigured(f"STREAMKIT: {error}") from error
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
 
@@ -67,9 +70,9 @@ class StreamkitMiddleware:
         return response
 
 
-def _options() -> dict[str, Any]:
+def _options() -> Mapping[str, Any]:
     options: Any = getattr(settings, "STREAMKIT", {})
-    if not isinstance(options, dict) or not options.keys() <= {"TENANT", "MAX_STREAMS"}:
+    if not isinstance(options, Mapping) or not options.keys() <= {"TENANT", "MAX_STREAMS"}:
         raise ImproperlyConfigured(
             f"STREAMKIT must be a dict of TENANT, of MAX_STREAMS or of both, got {options!r}"
         )
@@ -87,7 +90,7 @@ def _tenant_at(path: Any) -> Any:
         raise ImproperlyConfigured(reason)
     try:
         tenant = import_string(path)
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         raise ImproperlyConfigured(f"{reason}: {error}") from error
     if not callable(tenant):
         raise ImproperlyConfigured(reason)

@@ -25,7 +25,7 @@ from streamkit.adapting import (
     running_loop,
     wsgi_request,
 )
-from streamkit_adapters.django.connections import give_back, move_here
+from streamkit_adapters.django.connections import give_back, give_back_elsewhere, move_here
 from streamkit_adapters.django.testcase import read_on_loop, read_on_thread
 
 __all__ = ["StreamingResponse", "through_asgi"]
@@ -78,7 +78,8 @@ class StreamingResponse(StreamingHttpResponse):
     def __iter__(self) -> Iterator[bytes]:
         if hasattr(self._content, "__iter__"):
             # Middleware around ours, such as that of sessions, may have connected anew.
-            give_back(self.stream)
+            if not isinstance(self._content, _Bytes):
+                give_back(self.stream)
             return iter(self._content)
         if running_loop() is not None:
             raise RuntimeError("on an event loop a streaming response is read with 'async for'")
@@ -90,7 +91,8 @@ class StreamingResponse(StreamingHttpResponse):
             content = self.stream.around(content)
         chunks = aiter(content)
         try:
-            await sync_to_async(give_back)(self.stream)
+            if not isinstance(content, _Bytes):
+                give_back_elsewhere(self.stream)
             async for chunk in chunks:
                 yield chunk
         except BaseException:
@@ -118,6 +120,8 @@ class StreamingResponse(StreamingHttpResponse):
             return
         try:
             inline = _move_to_thread(self.stream)
+            if neutral_request.method != "HEAD":
+                give_back(self.stream)
             neutral_request = replace(neutral_request, inline=inline)
             reply = self.stream.begin(neutral_request, self.status_code, self.headers)
         except ClientLeft as error:
@@ -134,6 +138,8 @@ class StreamingResponse(StreamingHttpResponse):
             self._begin_around(neutral_request)
             return
         await _move_to_loop(self.stream)
+        if neutral_request.method != "HEAD":
+            give_back_elsewhere(self.stream)
         self._send(await self.stream.abegin(neutral_request, self.status_code, self.headers))
 
     @property
@@ -232,11 +238,9 @@ class _Bytes:
 def _move_to_thread(stream: StreamResponse) -> bool:
     """Have the stream encoded on this thread; return whether its source is to be read here too.
 
-    The view's connections are given back. Changes the stream's contexts. Closes the stream if it
-    raises.
+    Changes the stream's contexts. Closes the stream if it raises.
     """
     try:
-        give_back(stream)
         stream.encoder_context.run(move_here)
         return read_on_thread(stream)
     except BaseException:
@@ -247,11 +251,9 @@ def _move_to_thread(stream: StreamResponse) -> bool:
 async def _move_to_loop(stream: StreamResponse) -> None:
     """Have the stream encoded on the running loop.
 
-    The view's connections are given back. Changes the stream's contexts. Closes the stream if it
-    raises.
+    Changes the stream's contexts. Closes the stream if it raises.
     """
     try:
-        await sync_to_async(give_back)(stream)
         stream.encoder_context.run(move_here)
         await read_on_loop(stream)
     except BaseException:

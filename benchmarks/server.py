@@ -16,7 +16,7 @@ import uvicorn
 import waitress
 from granian.constants import Interfaces
 from granian.server.embed import Server as Granian
-from gunicorn.app.base import BaseApplication
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 __all__ = [
@@ -86,7 +86,7 @@ def run_granian_app(app: Any, address: Address) -> None:
     asyncio.run(server.serve())
 
 
-class _Gunicorn(BaseApplication):
+class _Gunicorn(BaseApplication):  # type: ignore[misc]
     def __init__(self, app: Any, address: Address) -> None:
         self._app = app
         self._address = address

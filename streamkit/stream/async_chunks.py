@@ -14,7 +14,7 @@ from streamkit.stream.lost import lose
 from streamkit.stream.pipeline import AsyncWait, Pipeline
 from streamkit.stream.pump import TASK_TURN
 from streamkit.stream.turn import Turn
-from streamkit.stream.wake import call_on, weakly
+from streamkit.stream.wake import call_on
 
 __all__ = ["AsyncChunks", "Departure"]
 
@@ -64,11 +64,11 @@ class AsyncChunks:
         self._is_delivering = False
         self._watch: asyncio.Task[None] | None = None
         self._departure = departure
+        # What calls back later does not keep these chunks, which are lost when nobody else does.
+        self._weakly = weakref.ref(self)
+        pipeline.consumer = self._weakly
         if not watches_late:
             self._start_watch()
-        pipeline.on_retire = weakly(self._shorten_stall)
-        pipeline.on_leave = weakly(self._hear_of_leaving)
-        self._look = weakly(self._look_after_both)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
 
@@ -135,9 +135,9 @@ class AsyncChunks:
         departure, self._departure = self._departure, None
         if departure is None:
             return
-        give_up = weakly(self._give_up_sending)
-        self._watch = self._loop.create_task(_leave_after(departure, self._pipeline, give_up))
-        self._pipeline.call_on_close(partial(_stop_watching, weakref.ref(self), self._watch))
+        watching = _leave_after(departure, self._pipeline, self._weakly)
+        self._watch = self._loop.create_task(watching)
+        self._pipeline.call_on_close(partial(_stop_watching, self._weakly, self._watch))
 
     async def deliver(
         self, head: Callable[[], Awaitable[None]], body: Callable[[bytes, bool], Awaitable[None]]
@@ -201,7 +201,7 @@ class AsyncChunks:
     def _is_closed(self) -> bool:
         return self._buffer.ended
 
-    def _hear_of_leaving(self) -> None:
+    def hear_of_leaving(self) -> None:
         call_on(self._loop, self._after_leaving)
 
     def _after_leaving(self) -> None:
@@ -215,8 +215,8 @@ class AsyncChunks:
             self._gave_up = True
             self._task.cancel()
 
-    def _shorten_stall(self) -> None:
-        """The stream is retired, but its consumer may never come back to hear of it."""
+    def hear_of_retiring(self) -> None:
+        """Its client may take nothing, and the end is not put off for that."""
         self._max_stall = MAX_CLOSING
         call_on(self._loop, self._look_after_both)
 
@@ -248,20 +248,29 @@ class AsyncChunks:
         """Look after both then. No chunk puts that off: the timer is set anew when it fires."""
         self._cancel_timer()
         self._timer_at = at
-        self._timer = self._loop.call_later(max(0.0, at - monotonic()), self._look)
+        delay = max(0.0, at - monotonic())
+        self._timer = self._loop.call_later(delay, _look_after_both, self._weakly)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
 
+def _look_after_both(reference: "weakref.ref[AsyncChunks]") -> None:
+    chunks = reference()
+    if chunks is not None:
+        chunks._look_after_both()
+
+
 async def _leave_after(
-    departure: Departure, pipeline: Pipeline[AsyncWait], give_up: Callable[[], None]
+    departure: Departure, pipeline: Pipeline[AsyncWait], reference: "weakref.ref[AsyncChunks]"
 ) -> None:
     await departure()
     pipeline.leave()
-    # The end may still be on its way, which a consumer sends that has left already.
-    give_up()
+    chunks = reference()
+    if chunks is not None:
+        # The end may still be on its way, which a consumer sends that has left already.
+        chunks._give_up_sending()
 
 
 def _stop_watching(

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import repeat, starmap
 from typing import Any, Final, Protocol
@@ -20,6 +20,13 @@ and a client that does not holds the source up once a drain, and never once an e
 a consumer that waits for the interpreter has had twenty turns of others before it
 (``sys.getswitchinterval()`` is 5 ms), and an event that comes a tenth of a second later still is
 the present to whoever looks at it.
+"""
+
+UNWEIGHED: Final = 4
+"""Elements, neither bytes nor text, that are held before one of them is weighed.
+
+The next is weighed whenever the buffer is full. A judgement: rows of 16 MiB are 64 MiB then, and
+not 2 GiB; and a source whose buffer never fills is asked nothing.
 """
 
 _SIZED: Final = (str, bytes, bytearray, memoryview)
@@ -88,6 +95,7 @@ class Buffer:
         "_dropping_since",
         "_elements",
         "_full_since",
+        "_limit",
         "_room",
         "_slides",
         "_takes_octets",
@@ -110,6 +118,7 @@ class Buffer:
         self.readable = readable
         self.writable = writable
         self._capacity = kind.capacity
+        self._limit = min(kind.capacity, UNWEIGHED)
         self._takes_octets = kind.octets
         self._slides = kind.strategy == "sliding"
         self._clock = clock
@@ -145,10 +154,10 @@ class Buffer:
             size = len(element)
         elif kind is not self._unsized:
             element, size = self._weigh(element)
-        # A closed buffer has capacity 0.
+        # Of a closed buffer the limit is 0.
         if (
-            len(self._elements) >= self._capacity or (size > self._room and not self._fits(size))
-        ) and not self._make_room(size):
+            len(self._elements) >= self._limit or (size > self._room and not self._fits(size))
+        ) and not self._make_room(element, size):
             return False
         self._room -= size
         self._append(element)
@@ -181,7 +190,7 @@ class Buffer:
             raise RuntimeError("the source has ended already")
         self.error = error
         self.ended = True
-        self._capacity = 0
+        self._limit = 0
         self.readable.notify()
 
     def _weigh(self, element: Any) -> tuple[Any, int]:
@@ -203,14 +212,16 @@ class Buffer:
         self._room = MAX_BUFFERED_BYTES - held
         return size <= self._room or not self._elements
 
-    def _make_room(self, size: int) -> bool:
+    def _make_room(self, element: Any, size: int) -> bool:
         """Drop the oldest elements, if this is the time to, until another one fits."""
         if self.ended:
             raise RuntimeError("an element was offered after the end of the source")
         drains = self._drains
+        # All others weigh as much as this one, it is taken.
+        self._limit = 1 + min(self._capacity - 1, MAX_BUFFERED_BYTES // (1 + _weight(element)))
         # Another thread may abandon the buffer at any moment, so that each round asks once more.
         while not self._abandoned:
-            if len(self._elements) < self._capacity and self._fits(size):
+            if len(self._elements) < self._limit and self._fits(size):
                 return True
             if self._dropping_since != drains:
                 if not self._slides or self.seconds_until_drop():
@@ -221,6 +232,7 @@ class Buffer:
             with suppress(IndexError):
                 self._elements.popleft()
                 self.dropped += 1
+        self._limit = 0
         return False
 
     # The consumer's side
@@ -253,7 +265,7 @@ class Buffer:
     def abandon(self) -> None:
         """The consumer left: let go of all elements and wake both sides. Idempotent."""
         self._abandoned = True
-        self._capacity = 0
+        self._limit = 0
         self._discarded += len(self._take())
         self.writable.notify()
         self.readable.notify()
@@ -275,3 +287,14 @@ class Buffer:
 
 def _size(element: Any) -> int:
     return len(element) if isinstance(element, str | bytes) else 0
+
+
+def _weight(element: Any) -> int:
+    """The bytes and characters in the values of a row or an event, by and large."""
+    if isinstance(element, Mapping):
+        values: Iterable[Any] = element.values()
+    elif isinstance(element, list | tuple):
+        values = element
+    else:
+        values = getattr(element, "__dict__", {}).values()
+    return sum(map(_size, values))

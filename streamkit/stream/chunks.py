@@ -109,8 +109,7 @@ class Chunks:
         timeout = pipeline.timeout()
         if client is not None:
             timeout = min(CLIENT_CHECK_INTERVAL, inf if timeout is None else timeout)
-        pipeline.wait(pipeline.is_takeable, timeout)
-        if client is None or pipeline.is_takeable():
+        if pipeline.wait(pipeline.is_takeable, timeout) or client is None:
             return
         try:
             left = client.has_left()

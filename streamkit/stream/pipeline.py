@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from math import inf
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from streamkit import signals
 from streamkit.errors import NothingMore
@@ -23,8 +23,8 @@ from streamkit.stream.wake import LoopWake, ThreadWake
 
 __all__ = ["AsyncWait", "Pipeline", "Wait", "follower", "on_loop", "on_thread"]
 
-Wait = Callable[[Callable[[], bool], float | None], object]
-"""Returns once notified, when what it is passed already holds, or after so many seconds."""
+Wait = Callable[[Callable[[], bool], float | None], bool]
+"""Returns once notified, when what it is passed already holds, or, false, after so many seconds."""
 
 AsyncWait = Callable[[Callable[[], bool]], "asyncio.Future[None] | None"]
 """What to await until notified; None when what it is passed already holds."""
@@ -77,6 +77,13 @@ def on_loop(plan: Plan, setting: Setting, loop: asyncio.AbstractEventLoop) -> "P
     return Pipeline(plan, setting, pump, wake.waiter)
 
 
+class Consumer(Protocol):
+    """Is told by any thread of what it would not notice itself while it is away with a chunk."""
+
+    def hear_of_retiring(self) -> None: ...
+    def hear_of_leaving(self) -> None: ...
+
+
 class Pipeline(Generic[W]):
     """One open stream, from its source to its chunks.
 
@@ -84,10 +91,8 @@ class Pipeline(Generic[W]):
     may call, and what the pump calls when it has closed the source.
     """
 
-    on_retire: Callable[[], object] | None = None
-    """Tells a consumer that is away with a chunk that the stream is retired."""
-    on_leave: Callable[[], object] | None = None
-    """Tells a consumer that is away with a chunk that it was made to leave."""
+    consumer: "Callable[[], Consumer | None] | None" = None
+    """Who hears of what happens to the stream while it is away with a chunk."""
     returns_by: float = inf
     """When, by ``time.monotonic()``, a thread that waits in vain is to have ``b""``, once."""
     nothing_more: bool = False
@@ -192,8 +197,8 @@ class Pipeline(Generic[W]):
         """End it in good order, as soon as its consumer comes back. From any thread."""
         self.agenda.retire()
         self.buffer.readable.notify()
-        if self.on_retire is not None:
-            self.on_retire()
+        if self.consumer is not None and (consumer := self.consumer()) is not None:
+            consumer.hear_of_retiring()
 
     def leave(self, outcome: Outcome = "disconnected", raised: BaseException | None = None) -> None:
         """The consumer leaves; ``raised`` is what it was told. Idempotent, from any thread."""
@@ -203,8 +208,8 @@ class Pipeline(Generic[W]):
             return
         self.buffer.abandon()
         self._free_batch()
-        if self.on_leave is not None:
-            self.on_leave()
+        if self.consumer is not None and (consumer := self.consumer()) is not None:
+            consumer.hear_of_leaving()
         self._do(duty, pump)
 
     def call_on_close(self, callback: Callback) -> None:

@@ -234,15 +234,16 @@ class InlinePump(Pump):
             self._reading = self._read()
             self._closed = closed
 
-    def read_on(self, ready: Callable[[], bool], timeout: float | None) -> None:
+    def read_on(self, ready: Callable[[], bool], timeout: float | None) -> bool:
         """Read for a turn, if nothing is ``ready()``: what a consumer does in place of waiting."""
         if ready():
-            return
+            return True
         with self._lock:
             self._read_turn()
         if self.buffer.abandoned:
             # Another thread has abandoned the buffer meanwhile, and found the lock taken.
             self.stop()
+        return ready()
 
     def stop(self) -> None:
         if self._lock.acquire(blocking=False):

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
@@ -15,7 +14,6 @@ __all__ = [
     "asyncio_loop",
     "call_on",
     "running_loop",
-    "weakly",
 ]
 
 
@@ -67,13 +65,16 @@ class ThreadWake:
             with suppress(RuntimeError):
                 self._token.release()
 
-    def wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
-        """Return once notified, when ``ready()`` already holds, or after ``timeout`` seconds."""
+    def wait(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        """Return once notified, when ``ready()`` already holds, or after ``timeout`` seconds.
+
+        False if the time is over.
+        """
         self._token.acquire(blocking=False)
         self.armed = True
-        if not ready():
-            self._token.acquire(timeout=-1 if timeout is None else timeout)
+        in_time = ready() or self._token.acquire(timeout=-1 if timeout is None else timeout)
         self.armed = False
+        return in_time
 
 
 class LoopWake:
@@ -137,18 +138,6 @@ def call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> bo
             raise
         return False
     return True
-
-
-def weakly(method: Callable[[], None]) -> Callable[[], None]:
-    """A function that calls ``method``, and does not keep the object of it alive."""
-    reference = weakref.WeakMethod(method)
-
-    def call() -> None:
-        found = reference()
-        if found is not None:
-            found()
-
-    return call
 
 
 def asyncio_loop() -> asyncio.AbstractEventLoop:

@@ -6,7 +6,7 @@ from math import inf
 import pytest
 
 from streamkit.kind import DOWNLOAD, EXPORT, SSE, Kind
-from streamkit.stream.batches import Agenda
+from streamkit.stream.batches import SLICE_SECONDS, Agenda, Slice
 
 LIVE = replace(SSE, heartbeat=30.0, max_age=3600.0)
 
@@ -104,3 +104,34 @@ def test_one_that_was_retired_before_it_began_stays_so(clock: Clock) -> None:
     agenda.retire()
     agenda.begin()
     assert agenda.retires()
+
+
+class TestSlices:
+    def test_a_slice_grows_as_long_as_it_is_soon_encoded(self, clock: Clock) -> None:
+        slice_ = Slice(clock)
+        slice_.begin()
+        for size in (1, 2, 4, 8):
+            assert slice_.size == size
+            assert not slice_.is_over(size)
+        slice_.is_over(3)
+        assert slice_.size == 16
+
+    def test_it_shrinks_to_what_is_encoded_in_its_time(self, clock: Clock) -> None:
+        slice_ = Slice(clock)
+        slice_.begin()
+        clock.now += SLICE_SECONDS * 10
+        assert slice_.is_over(100)
+        assert slice_.size in (9, 10)
+        clock.now += SLICE_SECONDS * 100
+        assert slice_.is_over(10)
+        assert slice_.size == 1
+
+    def test_others_have_their_turn_after_many_short_slices_as_well(self, clock: Clock) -> None:
+        slice_ = Slice(clock)
+        slice_.begin()
+        clock.now += SLICE_SECONDS * 0.75
+        assert not slice_.is_over(1)
+        clock.now += SLICE_SECONDS * 0.75
+        assert slice_.is_over(2)
+        slice_.begin()
+        assert not slice_.is_over(4)

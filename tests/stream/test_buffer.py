@@ -166,6 +166,11 @@ class BufferMachine(RuleBasedStateMachine):
 TestBufferMachine = BufferMachine.TestCase
 
 
+class Named:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
 def fill(buffer: Buffer, count: int) -> None:
     for element in range(count):
         assert buffer.offer(element)
@@ -280,3 +285,30 @@ def test_a_buffer_may_be_abandoned_by_another_thread_while_the_producer_makes_ro
 
     buffer._clock = abandon_meanwhile
     assert not buffer.offer("one more")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"text": "x" * 3 * MIB}, ["x" * 3 * MIB], Named("x" * 3 * MIB)],
+    ids=["dict", "list", "object"],
+)
+def test_few_rows_are_held_of_those_that_are_large(row: Any) -> None:
+    buffer, *_ = make_buffer(EXPORT)
+    fill(buffer, 2)
+    held = 2
+    while buffer.offer(row):
+        held += 1
+    assert held == 4
+    buffer.drain()
+    assert buffer.offer(row)
+    assert buffer.offer(row)
+    assert not buffer.offer(row)
+
+
+def test_as_many_rows_as_ever_are_held_once_they_are_small_again() -> None:
+    buffer, *_ = make_buffer(EXPORT)
+    while buffer.offer({"text": "x" * 3 * MIB}):
+        pass
+    buffer.drain()
+    fill(buffer, EXPORT.capacity)
+    assert not buffer.offer(1)

@@ -15,7 +15,8 @@ from combinations import WAIT, AsyncSource, Combination, SyncSource, wait_until
 
 import streamkit
 from streamkit import StreamingService, kind
-from streamkit.stream.batches import CHUNK_BYTES, joined
+from streamkit.stream.batches import CHUNK_BYTES, SLICE_SECONDS, joined
+from streamkit.stream.pump import TASK_TURN
 
 KIB = 1024
 
@@ -113,6 +114,76 @@ def test_sources_that_never_wait_let_other_threads_have_the_interpreter() -> Non
         wait_until(lambda: min(source.given for source in sources) > 1_000)
         threading.Thread(target=work, daemon=True).start()
         assert done.wait(WAIT)
+
+
+@pytest.mark.parametrize("kind", ["sse", "export"])
+def test_a_batch_that_takes_long_lets_others_have_their_turn_between_its_elements(
+    kind: str,
+) -> None:
+    turns = 0
+    turns_seen = []
+
+    def serialize(row: int) -> str:
+        time.sleep(2 * SLICE_SECONDS)
+        turns_seen.append(turns)
+        return "x"
+
+    async def main() -> None:
+        nonlocal turns
+        source = AsyncSource(range(50))
+        if kind == "sse":
+            response = StreamingService.sse("s", source, serialize)
+        else:
+            response = StreamingService.export("e", source, "ndjson", serialize)
+        reading = asyncio.create_task(read(response))
+        while not reading.done():
+            turns += 1
+            await asyncio.sleep(0)
+        await reading
+
+    async def read(response: Any) -> None:
+        async for _ in response:
+            pass
+
+    asyncio.run(main())
+    assert len(turns_seen) == 50
+    assert len({*turns_seen}) == 50
+
+
+def test_a_source_that_waits_is_not_made_to_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long ago its last element was: what it had to itself is a moment."""
+    monkeypatch.setattr("streamkit.stream.pump.TASK_PAUSE", 10 * WAIT)
+
+    async def late() -> int:
+        await asyncio.sleep(2 * TASK_TURN)
+        return 1
+
+    async def main() -> None:
+        async for _ in StreamingService.export("e", AsyncSource([late] * 5), "ndjson"):
+            pass
+
+    asyncio.run(asyncio.wait_for(main(), WAIT))
+
+
+def test_a_stream_sets_no_timer_for_each_event() -> None:
+    async def event() -> str:
+        await asyncio.sleep(0)
+        return "event"
+
+    async def main() -> None:
+        def note(*given: Any, **named: Any) -> Any:
+            timers.append(given)
+            return call_at(*given, **named)
+
+        loop: Any = asyncio.get_running_loop()
+        call_at = loop.call_at
+        loop.call_at = note
+        async for _ in StreamingService.sse("s", AsyncSource([event] * 200)):
+            pass
+
+    timers: list[Any] = []
+    asyncio.run(main())
+    assert len(timers) < 10
 
 
 def test_a_client_that_stops_is_told_what_it_lost_and_gets_the_latest() -> None:

@@ -54,8 +54,16 @@ class SSEEncoder(Encoder):
         self._has_own_retry = False
 
     def encode(self, batch: Sequence[Any]) -> Iterator[bytes]:
+        serialize = self._serialize
         for element in batch:
-            yield self._encode_element(element)
+            if serialize is not None:
+                element = _checked(serialize(element))
+            try:
+                text = self._text(element)
+            except ValueError as reason:
+                self.refused.append(reason)
+                text = self._comment("refused")
+            yield self._utf8(text)
 
     def retry(self, milliseconds: int) -> bytes:
         if self._has_own_retry:
@@ -64,36 +72,27 @@ class SSEEncoder(Encoder):
         return (_retry(milliseconds) + self._after_comment).encode()
 
     def comment(self, text: str) -> bytes:
-        return self._utf8(_lines("", text) + self._after_comment)
+        return self._utf8(self._comment(text))
 
-    def _encode_element(self, element: Any) -> bytes:
+    def _comment(self, text: Any) -> str:
+        return _lines("", text) + self._after_comment
+
+    def _text(self, element: Any) -> str:
+        """The event of an element. Raises ValueError if it is to be refused."""
+        if isinstance(element, str):
+            return _lines("data", element) + "\n"
+        if isinstance(element, ServerSentEvent):
+            return self._event(element)
         if self._serialize is not None:
-            element = self._serialize(element)
-            if not isinstance(element, str | ServerSentEvent | Mapping):
-                raise TypeError(
-                    "serialize must return a ServerSentEvent, a mapping of its fields or a str, "
-                    f"got {type(element).__name__}"
-                )
-        try:
-            if isinstance(element, str):
-                text = _lines("data", element) + "\n"
-            elif isinstance(element, ServerSentEvent):
-                text = self._event(element)
-            elif self._serialize is not None:
-                text = self._event(_from_mapping(element))
-            else:
-                if type(element) is dict and "data" in element and FIELDS.issuperset(element):
-                    say_once(LOOKS_LIKE_AN_EVENT)
-                text = self._json(element) + "\n"
-        except ValueError as reason:
-            self.refused.append(reason)
-            return self.comment("refused")
-        return self._utf8(text)
+            return self._event(_from_mapping(element))
+        if type(element) is dict and "data" in element and FIELDS.issuperset(element):
+            say_once(LOOKS_LIKE_AN_EVENT)
+        return self._json(element) + "\n"
 
     def _event(self, event: ServerSentEvent) -> str:
         text = comment = ""
         if event.comment is not None:
-            comment = _lines("", event.comment) + self._after_comment
+            comment = self._comment(event.comment)
         if event.event is not None:
             text += _line("event", event.event)
         if event.id is not None:
@@ -130,6 +129,16 @@ class SSEEncoder(Encoder):
             # A value's own code is called for its form, and may raise anything.
             raise ValueError(f"data cannot be sent as JSON: {error!r}") from error
         return f"data: {text}\n"
+
+
+def _checked(element: Any) -> Any:
+    """What ``serialize`` has returned. Raises TypeError if that is nothing to make an event of."""
+    if isinstance(element, ServerSentEvent | str | Mapping):
+        return element
+    raise TypeError(
+        "serialize must return a ServerSentEvent, a mapping of its fields or a str, "
+        f"got {type(element).__name__}"
+    )
 
 
 def _from_mapping(fields: Mapping[Any, Any]) -> ServerSentEvent:

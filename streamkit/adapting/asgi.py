@@ -42,17 +42,8 @@ async def asgi_respond(
     ``headers`` are changed to those of the answer. Returns early once the client has left. Raises
     what the source or the encoder raised: before the head was sent, if that fails at once.
     """
-    request_headers = asgi_headers(scope.get("headers", ()))
-    request = Request(
-        method=scope["method"],
-        headers=request_headers,
-        sends_paths="http.response.pathsend" in (scope.get("extensions") or {}),
-        # A server may tell of a client that has left by receive() alone, whatever spec_version it
-        # names: from 2.4 on send() is to raise as well.
-        departure=partial(departure, receive),
-        has_body=may_have_body(scope["method"], request_headers),
-    )
-    reply = await response.abegin(request, status, headers)
+    # What was asked is not kept for as long as the stream is open.
+    reply = await response.abegin(_request(scope, receive), status, headers)
 
     async def send_head() -> None:
         event = {"type": "http.response.start", "status": reply.status, "trailers": False}
@@ -73,6 +64,19 @@ async def asgi_respond(
                 file.was_sent()
         else:
             await send_body(reply.body, False)
+
+
+def _request(scope: Scope, receive: Receive) -> Request:
+    headers = asgi_headers(scope.get("headers", ()))
+    return Request(
+        method=scope["method"],
+        headers=headers,
+        sends_paths="http.response.pathsend" in (scope.get("extensions") or {}),
+        # A server may tell of a client that has left by receive() alone, whatever spec_version it
+        # names: from 2.4 on send() is to raise as well.
+        departure=partial(departure, receive),
+        has_body=may_have_body(scope["method"], headers),
+    )
 
 
 async def asgi_pass_through(

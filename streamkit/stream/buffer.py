@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import repeat, starmap
 from typing import Any, Final, Protocol
@@ -150,20 +150,34 @@ class Buffer:
         Raises RuntimeError after ``end``.
         """
         kind, size = type(element), 0
-        if kind is str or kind is bytes:
-            size = len(element)
-        elif kind is not self._unsized:
-            element, size = self._weigh(element)
         # Of a closed buffer the limit is 0.
-        if (
-            len(self._elements) >= self._limit or (size > self._room and not self._fits(size))
-        ) and not self._make_room(element, size):
-            return False
-        self._room -= size
+        if kind is not self._unsized or len(self._elements) >= self._limit:
+            if kind is str or kind is bytes:
+                size = len(element)
+            elif kind is not self._unsized:
+                element, size = self._weigh(element)
+            full = len(self._elements) >= self._limit
+            if (full or not self._fits(size)) and not self._make_room(element, size):
+                return False
+            self._room -= size
         self._append(element)
         if self.readable.armed:
             self.readable.notify()
         return True
+
+    def take_from(self, elements: Iterator[Any], end: Any) -> Any:
+        """Take those for which there is room; return the first that ``offer`` has to look at.
+
+        Or ``end``, if there are no more. ``offer`` looks at all that are bytes or text.
+        """
+        held, append, readable = self._elements, self._append, self.readable
+        for element in elements:
+            if type(element) is not self._unsized or len(held) >= self._limit:
+                return element
+            append(element)
+            if readable.armed:
+                readable.notify()
+        return end
 
     def seconds_until_drop(self) -> float | None:
         """Seconds to wait for a drain before an element is offered again that found no room.
@@ -207,6 +221,8 @@ class Buffer:
         return element, len(element)
 
     def _fits(self, size: int) -> bool:
+        if size <= self._room:
+            return True
         # What was drained is not counted as it goes: that is looked for when it is needed.
         held = sum(map(_size, [*self._elements]))
         self._room = MAX_BUFFERED_BYTES - held

@@ -42,6 +42,8 @@ it, is in docs/reliability.md (a source that never makes its stream wait).
 
 _turn: Final = Turn(TASK_TURN, TASK_PAUSE)
 
+_SOURCE_ENDED: Final = object()
+
 _SOURCE_CLOSED: Final = object()
 """Stands for the end of an inline pump's reading: the source was read, and is closed."""
 
@@ -124,17 +126,17 @@ class ThreadPump(Pump):
             self.source.close()
 
     def _fill(self) -> None:
-        buffer = self.buffer
-        offer = buffer.offer
+        buffer, elements = self.buffer, self.source.iterator()
+        # A greenlet runs until it waits, and a source whose elements are dropped never does: they
+        # would not let others run.
         is_greenlet = under_gevent()
+        take = next if is_greenlet else buffer.take_from
         dropped = 0
-        for element in self.source.iterator():
-            while not offer(element):
+        while (element := take(elements, _SOURCE_ENDED)) is not _SOURCE_ENDED:
+            while not buffer.offer(element):
                 if buffer.abandoned:
                     return
                 self._writable.wait(buffer.writable_now, buffer.seconds_until_drop())
-            # A greenlet runs until it waits, and a source whose elements are dropped never does:
-            # neither would let others run.
             if is_greenlet or buffer.dropped != dropped:
                 dropped = buffer.dropped
                 _turn.rest_if_over()

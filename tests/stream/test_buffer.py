@@ -93,6 +93,21 @@ class BufferMachine(RuleBasedStateMachine):
             self.accepted += 1
             assert not self.readable.armed
 
+    @precondition(lambda self: not self.ended)
+    @rule(elements=st.lists(st.one_of(st.integers(), st.sampled_from(BLOBS))))
+    def take_from(self, elements: list[Any]) -> None:
+        iterator = iter(elements)
+        first = self.buffer.take_from(iterator, "end")
+        rest = [*iterator] if first == "end" else [first, *iterator]
+        taken = elements[: len(elements) - len(rest)]
+        assert not self.abandoned or not taken
+        for element in taken:
+            assert type(element) is int
+            assert self.has_room(element)
+            self.model.append(element)
+            self.accepted += 1
+            assert not self.readable.armed
+
     @precondition(lambda self: self.ended)
     @rule()
     def offer_after_the_end(self) -> None:

@@ -1,9 +1,9 @@
-"""All benchmarks: ``python -m benchmarks``. Prints tables; takes some ten minutes."""
+"""All benchmarks: ``python -m benchmarks``. Prints tables; takes some twenty minutes."""
 
 import os
 import platform
 
-from . import beside, exports, files, pipeline, ways
+from . import beside, delivery, exports, files, live, pipeline, ways
 from .measure import ROUNDS
 
 if __name__ == "__main__":
@@ -12,6 +12,8 @@ if __name__ == "__main__":
         f"load {os.getloadavg()[0]:.1f}; each figure is the median of {ROUNDS} interleaved rounds"
     )
     beside.main()
+    delivery.main()
+    live.main()
     pipeline.main()
     ways.main()
     exports.main()

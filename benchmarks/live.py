@@ -202,7 +202,7 @@ def compare_bursts() -> None:
             (gunicorn, "gunicorn gthread", "burst", ("raw", "flask", "streamkit-flask")),
         ):
             for way in ways:
-                read = partial(read_all, server, f"/{scenario}/{way}", BURST, b"data: ")
+                read = partial(read_all, server, f"/{scenario}/{way}", BURST)
                 runs[name, way] = Run(BURST, read)
         measured = rates(runs)
     print_table(

@@ -80,12 +80,13 @@ async def idle() -> AsyncIterator[str]:
 
 
 async def burst() -> AsyncIterator[str]:
-    for number in range(BURST):
-        yield str(number)
+    for text in burst_sync():
+        yield text
 
 
 def burst_sync() -> Iterator[str]:
-    return map(str, range(BURST))
+    # Each has one brace, by which a client counts them.
+    return map("number {}}}".format, range(BURST))
 
 
 SOURCES: Final[Mapping[str, Callable[[], Any]]] = {

@@ -60,7 +60,7 @@ class Server(NamedTuple):
 
 def run_uvicorn(app: Any, address: Address) -> None:
     host, port = address
-    uvicorn.run(app, host=host, port=port, lifespan="off", access_log=False, log_level="warning")
+    uvicorn.run(app, host=host, port=port, lifespan="off", access_log=False, log_level="critical")
 
 
 def run_waitress(app: Any, address: Address) -> None:

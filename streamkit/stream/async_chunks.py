@@ -32,6 +32,10 @@ Departure = Callable[[], Awaitable[object]]
 """Waits until the client has left."""
 
 
+Found = Callable[[], "AsyncChunks | None"]
+"""A weak reference to chunks: they are, if somebody still has them."""
+
+
 class AsyncChunks:
     """The chunks of one stream, for a task: an async iterator of non-empty ``bytes``.
 
@@ -65,7 +69,7 @@ class AsyncChunks:
         self._watch: asyncio.Task[None] | None = None
         self._departure = departure
         # What calls back later does not keep these chunks, which are lost when nobody else does.
-        self._weakly = weakref.ref(self)
+        self._weakly: Found = weakref.ref(self)
         pipeline.consumer = self._weakly
         if not watches_late:
             self._start_watch()
@@ -256,14 +260,14 @@ class AsyncChunks:
             self._timer.cancel()
 
 
-def _look_after_both(reference: "weakref.ref[AsyncChunks]") -> None:
+def _look_after_both(reference: Found) -> None:
     chunks = reference()
     if chunks is not None:
         chunks._look_after_both()
 
 
 async def _leave_after(
-    departure: Departure, pipeline: Pipeline[AsyncWait], reference: "weakref.ref[AsyncChunks]"
+    departure: Departure, pipeline: Pipeline[AsyncWait], reference: Found
 ) -> None:
     await departure()
     pipeline.leave()
@@ -274,7 +278,7 @@ async def _leave_after(
 
 
 def _stop_watching(
-    chunks: "weakref.ref[AsyncChunks]",
+    chunks: Found,
     watch: "asyncio.Task[None]",
     failure: BaseException | None,
 ) -> None:

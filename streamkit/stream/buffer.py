@@ -55,18 +55,23 @@ class ConsumerSide(Protocol):
     @property
     def offered(self) -> int:
         """How many elements there were so far: drained, dropped, abandoned, or still here."""
+        ...
 
     def readable_now(self) -> bool:
         """Whether ``drain`` returns something, or nothing will come any more."""
+        ...
 
     def drain(self) -> list[Any]:
         """Take everything that is ready, oldest first."""
+        ...
 
     def abandon(self) -> None:
         """The consumer left. Idempotent, on any thread."""
+        ...
 
     def end(self, error: BaseException | None = None) -> None:
         """The source is closed, or failed with ``error``."""
+        ...
 
 
 class Buffer:

@@ -39,7 +39,7 @@ def check_rows(source: Any) -> None:
         source = source.iterable
     kind = type(source)
     library, name = kind.__module__.partition(".")[0], kind.__name__
-    # Values of a column may be rows themselves: those of a struct, or of an index of several levels.
+    # Values of a column may be rows themselves: of a struct, or of an index of several levels.
     if (
         library in ("pandas", "polars")
         and name.endswith(("Series", "Index"))

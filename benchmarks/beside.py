@@ -192,7 +192,7 @@ SITUATIONS: Final[dict[str, Callable[[Way], str]]] = {
     "SIGTERM while a stream is open": at_sigterm,
     f"a burst of {BURST:,} events": in_a_burst,
     f"the same, to a client that looks away for {LOOKS_AWAY:.0f} s": to_a_slow_client,
-    "the source fails before its first event": where_the_source_fails,
+    "the source fails at once, before its first event": where_the_source_fails,
 }
 
 

@@ -23,7 +23,7 @@ async def ticks(seen):
 
 async def events(request):
     seen = context.get().last_event_id
-    return StreamingService.sse("ticks", ticks(int(seen or 0)))
+    return StreamingService.sse("ticks", ticks(int(seen) if seen and seen.isdecimal() else 0))
 
 
 urlpatterns = [path("events", events)]

@@ -1,3 +1,5 @@
+import logging
+
 from fastapi import FastAPI
 from openai import AsyncOpenAI, OpenAIError
 
@@ -19,6 +21,7 @@ async def answer(question: str):
                 for choice in chunk.choices:
                     yield {"text": choice.delta.content or ""}
     except OpenAIError:
+        logging.exception("The model gave no answer.")
         yield ServerSentEvent(event="error", data={"message": "The model gave up. Ask again."})
     else:
         yield "[DONE]"

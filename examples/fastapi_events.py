@@ -19,4 +19,4 @@ async def ticks(seen: int):
 @app.get("/events", response_class=EventStream)
 async def events():
     seen = context.get().last_event_id
-    return StreamingService.sse("ticks", ticks(int(seen or 0)))
+    return StreamingService.sse("ticks", ticks(int(seen) if seen and seen.isdecimal() else 0))

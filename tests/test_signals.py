@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from itertools import repeat
 from textwrap import dedent
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -339,12 +340,31 @@ class TestSignals:
         assert calls == [number]
 
 
-def test_a_thread_alone_cannot_set_handlers_and_says_nothing() -> None:
+def test_a_thread_alone_cannot_set_handlers_and_the_log_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(log, "_said", set())
     handler = Handler()
     signal.signal(signal.SIGTERM, handler)
-    thread = threading.Thread(target=streamkit.shutdown_on_signals)
-    thread.start()
-    thread.join()
+    for _ in range(2):
+        thread = threading.Thread(target=streamkit.shutdown_on_signals)
+        thread.start()
+        thread.join()
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert signal.getsignal(signal.SIGURG) == signal.SIG_DFL
+    (said,) = caplog.messages
+    assert "needs its StreamkitMiddleware, or a call of streamkit.shutdown_on_signals()" in said
+
+
+def test_handlers_and_calls_of_the_system_are_left_alone_in_uwsgi(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A signal of the process's own would interrupt what it is just sending to somebody else."""
+    monkeypatch.setitem(sys.modules, "uwsgi", ModuleType("uwsgi"))
+    handler = Handler()
+    signal.signal(signal.SIGTERM, handler)
+    streamkit.shutdown_on_signals()
+    assert list(StreamingService.sse("s", ["one"])) == [b"data: one\n\n"]
     assert signal.getsignal(signal.SIGTERM) is handler
     assert signal.getsignal(signal.SIGURG) == signal.SIG_DFL
 

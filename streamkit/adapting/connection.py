@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from streamkit.adapting.resetting import reset
+from streamkit.log import say_once
 from streamkit.request import Client
 from streamkit.stream.chunks import max_stall
 
@@ -19,6 +20,12 @@ __all__ = ["ClientLeft", "client_of"]
 # On Linux. What patches a module may take poll away, and leave the constant.
 _POLLS: Final = hasattr(select, "POLLRDHUP") and hasattr(select, "poll")
 _CAN_LOOK: Final = _POLLS or hasattr(socket, "MSG_DONTWAIT")
+
+
+ONE_AT_A_TIME: Final = (
+    "a live stream occupies this worker, which answers nothing else and may be killed for "
+    "it: take workers with threads (gunicorn --worker-class gthread --threads 64)"
+)
 
 
 class ClientLeft(ConnectionResetError):
@@ -40,6 +47,8 @@ def client_of(environ: Mapping[str, Any], live: bool) -> Client | None:
         return _ToldClient(environ["waitress.client_disconnected"])
     connection = environ.get("gunicorn.socket") or environ.get("werkzeug.socket")
     if connection is not None:
+        if live and not environ.get("wsgi.multithread", True):
+            say_once(ONE_AT_A_TIME)
         _limit_stall(connection, max_stall(live))
         # Of gunicorn, other bodies than those of HTTP/1.0 have an end of their own, and a
         # connection of HTTP/2 has other streams. Werkzeug's debugger may write an end to any.

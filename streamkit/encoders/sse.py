@@ -24,6 +24,12 @@ LOOKS_LIKE_AN_EVENT: Final = (
 )
 
 
+ALREADY_ENCODED: Final = (
+    "an event stream was given text that begins with a field of an event and ends with a blank "
+    "line, and all of it is sent as the data of one. Yield the data alone, or a ServerSentEvent"
+)
+
+
 class SSEEncoder(Encoder):
     """Events as a ``text/event-stream``.
 
@@ -80,13 +86,22 @@ class SSEEncoder(Encoder):
     def _text(self, element: Any) -> str:
         """The event of an element. Raises ValueError if it is to be refused."""
         if isinstance(element, str):
+            if element[-2:] == "\n\n" and element.startswith(("data:", "event:", "id:")):
+                say_once(ALREADY_ENCODED)
             return _lines("data", element) + "\n"
         if isinstance(element, ServerSentEvent):
             return self._event(element)
         if self._serialize is not None:
             return self._event(_from_mapping(element))
-        if type(element) is dict and "data" in element and FIELDS.issuperset(element):
-            say_once(LOOKS_LIKE_AN_EVENT)
+        kind = type(element)
+        if kind is dict:
+            if "data" in element and FIELDS.issuperset(element):
+                say_once(LOOKS_LIKE_AN_EVENT)
+        elif kind.__name__ == ServerSentEvent.__name__:
+            raise ValueError(
+                f"an event must be streamkit's own, got one of {kind.__module__}: "
+                "from streamkit import ServerSentEvent"
+            )
         return self._json(element) + "\n"
 
     def _event(self, event: ServerSentEvent) -> str:

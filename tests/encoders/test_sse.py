@@ -199,6 +199,29 @@ def test_a_mapping_that_looks_like_an_event_is_sent_as_json_and_the_log_says_so_
     assert "yield ServerSentEvent(**mapping), or pass serialize=dict" in said
 
 
+def test_text_that_is_an_event_already_is_sent_as_data_and_the_log_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("streamkit.log._said", set())
+    encoded(SSEEncoder(), ["data: a", "a\n\n"])
+    assert not caplog.messages
+    for _ in range(2):
+        assert encoded(SSEEncoder(), ["data: a\n\n"]) == b"data: data: a\ndata: \ndata: \n\n"
+    (said,) = caplog.messages
+    assert "Yield the data alone, or a ServerSentEvent" in said
+
+
+def test_an_event_of_another_library_is_refused_by_the_import_that_mends_it() -> None:
+    other = type("ServerSentEvent", (), {"__module__": "fastapi.sse"})()
+    encoder = SSEEncoder()
+    assert encoded(encoder, [other]) == b": refused\n"
+    (reason,) = encoder.refused
+    assert str(reason) == (
+        "an event must be streamkit's own, got one of fastapi.sse: "
+        "from streamkit import ServerSentEvent"
+    )
+
+
 def test_serialize_may_return_an_event_or_its_data() -> None:
     assert encoded(SSEEncoder(lambda n: f"{n}\n{n}"), [1]) == b"data: 1\ndata: 1\n\n"
     assert encoded(SSEEncoder(lambda n: ServerSentEvent("a", id=str(n))), [1]) == (

@@ -202,3 +202,17 @@ def test_a_connection_that_its_server_has_closed_is_left_alone(
     server.close()
     seen.reset()
     assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_live_stream_on_a_worker_without_threads_is_warned_of_once(
+    ends: tuple[socket.socket, socket.socket],
+    live: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("streamkit.log._said", set())
+    for _ in range(2):
+        client_of({"gunicorn.socket": ends[0], "wsgi.multithread": False}, live=live)
+    assert len(caplog.messages) == live
+    assert all("gunicorn --worker-class gthread" in said for said in caplog.messages)

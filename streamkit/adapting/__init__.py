@@ -32,8 +32,8 @@ from streamkit.metrics import expose
 from streamkit.reply import Reply
 from streamkit.request import Client, Request, context, tenant_name
 from streamkit.response import StreamResponse
+from streamkit.rows.plain import plain
 from streamkit.rows.tables import Table
-from streamkit.rows.values import plain
 from streamkit.service import BaseStreamingService, Source
 from streamkit.source import Inline, aclose
 from streamkit.stream.async_chunks import AsyncChunks

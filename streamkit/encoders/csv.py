@@ -13,7 +13,7 @@ import msgspec
 
 from streamkit.encoders.row import RowEncoder
 from streamkit.rows.reading import read
-from streamkit.rows.values import encoder
+from streamkit.rows.values import json_lines, json_of
 
 __all__ = ["CsvEncoder"]
 
@@ -108,7 +108,7 @@ def _cells(column: Sequence[Any]) -> Sequence[Any]:
     if types <= VERBATIM_TYPES:
         return column
     if types <= UNQUOTED_TYPES:
-        lines = encoder.encode_lines(column).decode()
+        lines = json_lines(column).decode()
         return lines.replace('"', "").replace("null", "").split("\n")[:-1]
     if not types <= TEXT_TYPES:
         column = [_text(value) for value in column]
@@ -127,7 +127,7 @@ def _text(value: Any) -> str | None:
     """A value as the text of its cell; None for what JSON has null for."""
     if value is None or type(value) is str:
         return value
-    text = encoder.encode(value).decode()
+    text = json_of(value).decode()
     if text == "null":
         return None
     return msgspec.json.decode(text, type=str) if text.startswith('"') else text

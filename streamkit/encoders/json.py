@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from streamkit.encoders.row import RowEncoder
-from streamkit.rows.values import encoder
+from streamkit.rows.values import json_lines
 
 __all__ = ["JsonEncoder"]
 
@@ -28,7 +28,7 @@ class JsonEncoder(RowEncoder):
 
     def _write(self, values: Sequence[Any]) -> bytes:
         # A line end inside of a JSON value is always escaped, so that each one here ends a row.
-        return self._frame(encoder.encode_lines(values)[:-1].replace(b"\n", b",\n"))
+        return self._frame(json_lines(values)[:-1].replace(b"\n", b",\n"))
 
     def _frame(self, text: bytes) -> bytes:
         text = self._separator + text

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from streamkit.encoders.row import RowEncoder
-from streamkit.rows.values import encoder
+from streamkit.rows.values import json_lines
 
 __all__ = ["NdjsonEncoder"]
 
@@ -19,7 +19,7 @@ class NdjsonEncoder(RowEncoder):
         return self._columns.records(rows, self._number)
 
     def _write(self, values: Sequence[Any]) -> bytes:
-        return encoder.encode_lines(values)
+        return json_lines(values)
 
     def _frame(self, text: bytes) -> bytes:
         line = text.removesuffix(b"\n")

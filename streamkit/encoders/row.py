@@ -6,7 +6,7 @@ from typing import Any
 
 from streamkit.encoders.base import Encoder
 from streamkit.rows.reading import Columns
-from streamkit.rows.values import encoder, repaired
+from streamkit.rows.values import json_of, repaired
 
 __all__ = ["RowEncoder"]
 
@@ -81,7 +81,7 @@ class RowEncoder(Encoder):
             return None
         for index, value in enumerate(values):
             try:
-                encoder.encode(value)
+                json_of(value)
             except UnicodeEncodeError:
                 # This one is repaired.
                 continue

@@ -8,7 +8,7 @@ from uuid import UUID
 from streamkit.encoders.base import Encoder
 from streamkit.event import ServerSentEvent
 from streamkit.log import say_once
-from streamkit.rows.values import encoder, repaired
+from streamkit.rows.values import json_of, repaired
 
 __all__ = ["SSEEncoder"]
 
@@ -129,9 +129,9 @@ class SSEEncoder(Encoder):
     def _json(self, data: Any) -> str:
         try:
             try:
-                text = encoder.encode(data).decode()
+                text = json_of(data).decode()
             except UnicodeEncodeError:
-                text = encoder.encode(repaired(data)).decode()
+                text = json_of(repaired(data)).decode()
                 self.repaired += 1
         except RecursionError as error:
             kind = type(data).__name__

@@ -1,7 +1,7 @@
 """What a row is: the names of its columns and its values, whatever library it comes from."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import starmap
 from operator import attrgetter, countOf, itemgetter
@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Columns", "read"]
+__all__ = ["Columns", "declares", "read"]
 
 Names = tuple[Any, ...]
 """The names of columns, which need not be text, nor differ from each other."""
@@ -91,7 +91,35 @@ def _naming(kind: Any) -> Callable[[Any], Names | None] | None:
         return attrgetter("_fields")
     if hasattr(kind, "keys"):
         return lambda row: tuple(row.keys())
-    return _nameless if issubclass(kind, Sequence) else None
+    if hasattr(kind, "cursor_description"):
+        # A row of pyodbc.
+        return lambda row: tuple(column[0] for column in row.cursor_description)
+    if hasattr(kind, "dtype"):
+        # A row of an array of numpy: a record, which has names, or an array itself.
+        return lambda row: row.dtype.names
+    return _nameless if _is_sequence(kind) else None
+
+
+def _is_sequence(kind: Any) -> bool:
+    """Whether ``kind`` is a sequence in all but its registration, as many drivers' rows are."""
+    return issubclass(kind, Sequence) or (
+        all(hasattr(kind, name) for name in ("__len__", "__getitem__", "__iter__"))
+        and not issubclass(kind, Set)
+    )
+
+
+@lru_cache
+def declares(kind: Any) -> bool:
+    """Whether a value of ``kind`` says of itself what it is made of: it is registered as a mapping
+    or sequence, or has fields or names.
+
+    A row may be less: there it is known that there are values in it.
+    """
+    if issubclass(kind, Mapping | Sequence) or hasattr(kind, "model_dump"):
+        return not issubclass(kind, str | bytes | bytearray | memoryview)
+    if _mapped(kind) is not None or _attributes(kind) is not None:
+        return True
+    return any(hasattr(kind, name) for name in ("_fields", "keys", "cursor_description"))
 
 
 # What tells the names of a plain sequence's values: there are none.

@@ -3,7 +3,7 @@
 They are told by what they offer and not by their types, so that none of their libraries is needed.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, Final, Protocol
@@ -34,9 +34,18 @@ class Table(Protocol):
 
 
 def check_rows(source: Any) -> None:
-    """Raise TypeError for a part of a frame that is no rows: a column, or what iterrows yields."""
+    """Raise TypeError for a part of a frame that is no rows: a column, or what iterrows yields.
+
+    A mapping is refused as well, since it may be one row, or hold columns.
+    """
     if isinstance(source, Inline):
         source = source.iterable
+    if isinstance(source, Mapping):
+        raise TypeError(
+            "rows must be an iterable of rows or a frame, got one mapping: put it in a list if it "
+            "is a row. If it holds columns, pass zip(*d.values()) with columns=[*d], or a frame "
+            "made of it"
+        )
     kind = type(source)
     library, name = kind.__module__.partition(".")[0], kind.__name__
     # Values of a column may be rows themselves: of a struct, or of an index of several levels.
@@ -69,6 +78,8 @@ def read_table(source: Any) -> tuple[Any, Sequence[Any] | None]:
     if isinstance(source, Inline):
         rows, names = read_table(source.iterable)
         return inline(rows), names
+    if _yields_entities(source):
+        source = source.scalars()
     if hasattr(source, "fetchmany"):
         return _fetched(source), _names_of_result(source)
     if hasattr(source, "iter_rows"):
@@ -82,6 +93,15 @@ def read_table(source: Any) -> tuple[Any, Sequence[Any] | None]:
     if hasattr(source, "to_pylist") and hasattr(source, "schema"):
         return _Rows(source, partial(_arrow_rows, [source])), source.schema.names
     return source, None
+
+
+def _yields_entities(result: Any) -> bool:
+    """Whether the rows of a result of SQLAlchemy's are entities, one each, as of ``select(Order)``.
+
+    Nothing public tells before the first row; SQLAlchemy keeps it for its own ``scalars()``.
+    """
+    known = getattr(result, "_real_result", None) or result
+    return getattr(known, "_source_supports_scalars", False) is True and hasattr(result, "scalars")
 
 
 def _names_of_result(result: Any) -> Sequence[Any] | None:

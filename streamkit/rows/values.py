@@ -1,82 +1,110 @@
 """What a value is in JSON, the same in every format.
 
-msgspec knows most types; here are the ones that it leaves to its ``enc_hook``.
+msgspec knows most types; the ones that it leaves to its ``enc_hook`` are in ``plain``.
 """
 
-from datetime import date, time, timedelta
-from decimal import Decimal
-from functools import singledispatch
+import re
+from collections.abc import Sequence
+from datetime import datetime, time
+from itertools import chain
+from types import NoneType
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 
-from streamkit.rows.reading import read
+from streamkit.rows.plain import plain
 
-__all__ = ["encoder", "plain", "repaired", "repaired_text"]
+__all__ = ["exact", "json_lines", "json_of", "repaired", "repaired_text"]
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=plain)
+
+OFFSET: Final = re.compile(rb'\+\d\d:\d\d"')
+OFFSET_WEST: Final = re.compile(rb'-\d\d:\d\d"')
+"""How the text of a time ends that is not in UTC. To look for a plus sign first costs next to
+nothing, as most JSON has none."""
+
+LINE_ENDS: Final = (
+    (b"\xc2\x85", b"\\u0085"),
+    (b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xe2\x80\xa9", b"\\u2029"),
+)
+"""What many readers of lines take for the end of one (``str.splitlines``), and JSON does not."""
+
+ATOMS: Final = frozenset({NoneType, bool, int, float, str, bytes})
+"""Types of values that have neither a time in them nor anything else."""
 
 
-@singledispatch
-def plain(value: Any) -> Any:
-    """``value`` as a value of a type that msgspec encodes.
+def json_of(value: Any) -> bytes:
+    """``value`` as JSON, in which no reader finds the end of a line.
 
-    A function for values of another type is registered as with any ``functools.singledispatch``:
-    ``plain.register(Money, str)``. Raises TypeError if there is none.
+    Raises UnicodeEncodeError for a lone surrogate in a text.
     """
-    if type(value).__qualname__ == "NAType":
-        # Pandas has one object of this type, which stands for a value that is missing.
-        return None
-    if hasattr(value, "dtype") and hasattr(value, "tolist"):
-        # Scalars and arrays of numpy come here. Their tolist() makes a bare int of a time in
-        # nanoseconds, for which datetime has no place.
-        name = getattr(value.dtype, "str", "")
-        if name.endswith("[ns]"):
-            value = value.astype(name.replace("[ns]", "[us]"))
-        return value.tolist()
-    try:
-        names, values = read(value)
-    except TypeError:
-        raise TypeError(
-            f"a value of type {type(value).__name__} cannot be encoded: "
-            "pass a serialize that turns it into text"
-        ) from None
-    return list(values) if names is None else dict(zip(names, values, strict=True))
+    text = _encoder.encode(value)
+    if _has_offset(text) and _is_rounded(value):
+        text = _encoder.encode(exact(value))
+    return text if text.isascii() else _without_line_ends(text)
 
 
-# msgspec takes these themselves, but not their subclasses.
-plain.register(str, str.__str__)
-plain.register(int, int.__int__)
-plain.register(float, float.__float__)
-plain.register(bytes, bytes.__bytes__)
-plain.register(Decimal, Decimal.__str__)
-plain.register(UUID, UUID.__str__)
+def json_lines(values: Sequence[Any]) -> bytes:
+    """Each of ``values`` as JSON on a line of its own. Raises what ``json_of`` raises."""
+    text = _encoder.encode_lines(values)
+    if _has_offset(text) and any(map(_is_rounded, values)):
+        text = _encoder.encode_lines([*map(exact, values)])
+    return text if text.isascii() else _without_line_ends(text)
 
 
-@plain.register
-def _(value: date | time) -> str | None:
-    # NaT, which stands for a time that is missing in pandas, passes for a datetime, but does not
-    # equal itself.
-    return value.isoformat() if value == value else None
+def _has_offset(text: bytes) -> bool:
+    return bool((b"+" in text and OFFSET.search(text)) or OFFSET_WEST.search(text))
 
 
-@plain.register
-def _(value: timedelta) -> timedelta:
-    # A subclass, such as the Timedelta of pandas, comes here: msgspec takes the base class alone.
-    return timedelta(value.days, value.seconds, value.microseconds)
+def _without_line_ends(text: bytes) -> bytes:
+    for character, escape in LINE_ENDS:
+        text = text.replace(character, escape)
+    return text
 
 
-@plain.register
-def _(value: msgspec.UnsetType) -> None:
-    return None
+def _is_rounded(value: Any) -> bool:
+    """Whether there is a time in ``value`` whose offset msgspec rounds, and so means another one.
+
+    Offsets have seconds in what zones were before they were agreed upon, a century ago.
+    """
+    kind = type(value)
+    if kind in ATOMS:
+        return False
+    if kind is datetime or kind is time:
+        offset = value.utcoffset()
+        return offset is not None and (offset.seconds % 60 or offset.microseconds) != 0
+    if kind is dict:
+        return any(map(_is_rounded, chain(value, value.values())))
+    if kind is list or kind is tuple:
+        return any(map(_is_rounded, value))
+    simple = _simple(value)
+    return simple is not value and _is_rounded(simple)
 
 
-encoder: Final = msgspec.json.Encoder(enc_hook=plain)
-"""What makes JSON of values. Raises UnicodeEncodeError for a lone surrogate in a text."""
+def exact(value: Any) -> Any:
+    """``value`` with each time as text whose offset msgspec would round."""
+    kind = type(value)
+    if kind in ATOMS:
+        return value
+    if kind is datetime or kind is time:
+        return value.isoformat() if _is_rounded(value) else value
+    if kind is dict:
+        return {exact(key): exact(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [*map(exact, value)]
+    simple = _simple(value)
+    return value if simple is value else exact(simple)
+
+
+def _simple(value: Any) -> Any:
+    """``value`` as one of JSON's own types, but for the times in it."""
+    return msgspec.to_builtins(value, builtin_types=(datetime, time), enc_hook=plain)
 
 
 def repaired(value: Any) -> Any:
     """``value`` as JSON's own types, its lone surrogates as U+FFFD."""
-    return _repaired(msgspec.to_builtins(value, str_keys=True, enc_hook=plain))
+    return _repaired(msgspec.to_builtins(exact(value), str_keys=True, enc_hook=plain))
 
 
 def _repaired(value: Any) -> Any:

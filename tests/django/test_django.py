@@ -16,6 +16,7 @@ import pytest
 from combinations import AsyncSource, SyncSource
 from django import VERSION
 from django.core.signals import got_request_exception, request_finished
+from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.middleware.csrf import get_token
 from django.test import (
@@ -474,6 +475,26 @@ def test_language_and_script_prefix_of_the_request_are_those_of_source_and_seria
     with site(view, "django.middleware.locale.LocaleMiddleware", asynchronous=asynchronous):
         client = client_class(headers={"Accept-Language": "de"})
         assert client.rest() == b"de /shop/, de /shop/\n"
+
+
+def test_the_column_of_a_file_is_its_name() -> None:
+    class Document(models.Model):
+        file = models.FileField()
+        picture = models.FileField(null=True)
+
+        class Meta:
+            app_label = "django_site"
+            managed = False
+
+    looked_at = Document(id=2, file="b.pdf")
+    # This puts a FieldFile in the place of the name.
+    assert looked_at.file.name == "b.pdf"
+    assert not looked_at.picture
+    rows = [Document(id=1, file="a.pdf"), looked_at]
+    body = b"".join(StreamingService.export("e", rows, "csv"))
+    assert body == b"id,file,picture\r\n1,a.pdf,\r\n2,b.pdf,\r\n"
+    body = b"".join(StreamingService.export("e", rows, "ndjson"))
+    assert body.endswith(b'{"id":2,"file":"b.pdf","picture":null}\n')
 
 
 def test_a_lazy_translation_is_a_value() -> None:

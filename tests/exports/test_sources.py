@@ -135,10 +135,30 @@ VALUES: list[tuple[Any, str, str]] = [
     (pandas.Series([MOMENT, None]), '"2024-02-29T01:02:03"', "2024-02-29T01:02:03"),
     (
         pandas.Series([pandas.Timestamp("2024-02-29T01:02:03.000004005", tz="UTC"), None]),
-        '"2024-02-29T01:02:03.000004005+00:00"',
-        "2024-02-29T01:02:03.000004005+00:00",
+        '"2024-02-29T01:02:03.000004005Z"',
+        "2024-02-29T01:02:03.000004005Z",
     ),
     (pandas.Series([timedelta(days=1, seconds=2), None]), '"P1DT2S"', "P1DT2S"),
+    (
+        pandas.Series([pandas.Timedelta(86_400_000_000_005, "ns"), None]),
+        '"P1DT0.000000005S"',
+        "P1DT0.000000005S",
+    ),
+    (pandas.Series([pandas.Period("2024-02"), None]), '"2024-02"', "2024-02"),
+    (
+        pandas.Series(pandas.arrays.IntervalArray.from_tuples([(0, 1), None])),
+        '"(0.0, 1.0]"',
+        '"(0.0, 1.0]"',
+    ),
+    (pandas.Series([pandas.Series([1, None], dtype="Int64"), None]), "[1,null]", '"[1,null]"'),
+    (
+        pandas.Series([pandas.Series(["2024-01-01"], dtype="M8[ns]"), None]),
+        '["2024-01-01T00:00:00"]',
+        '"[""2024-01-01T00:00:00""]"',
+    ),
+    (pandas.Series([polars.Series([1, None]), None]), "[1,null]", '"[1,null]"'),
+    (pandas.Series([pyarrow.scalar(1), None], dtype=object), "1", "1"),
+    (pandas.Series([pyarrow.array([1, None]), None], dtype=object), "[1,null]", '"[1,null]"'),
     (pandas.Series([Decimal("1.10"), None]), '"1.10"', "1.10"),
     (pandas.Series([pandas.NA, pandas.NaT], dtype=object), "null", ""),
     (pandas.Series([[1, "a"], None]), '[1,"a"]', '"[1,""a""]"'),
@@ -218,6 +238,10 @@ async def entities(session: AsyncSession) -> Any:
     return await session.stream_scalars(ORDERS)
 
 
+async def entity_rows(session: AsyncSession) -> Any:
+    return await session.stream(ORDERS)
+
+
 async def result(session: AsyncSession) -> Any:
     return await session.stream(COLUMN_QUERY)
 
@@ -231,7 +255,8 @@ async def no_rows(session: AsyncSession) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("query", "count"), [(entities, COUNT), (result, COUNT), (mappings, COUNT), (no_rows, 0)]
+    ("query", "count"),
+    [(entities, COUNT), (entity_rows, COUNT), (result, COUNT), (mappings, COUNT), (no_rows, 0)],
 )
 def test_an_async_result_is_exported(query: Any, count: int) -> None:
     async def main() -> bytes:

@@ -325,3 +325,46 @@ def test_an_error_of_a_values_own_stays_what_it_is_and_is_told_where(
     assert error is raised
     assert str(error) == "mine"
     assert error.__notes__ == ["It was raised for row 2, column 'b' of the export."]
+
+
+class DriversRow:
+    """A sequence in all but its registration, as pyodbc's rows are."""
+
+    def __init__(self, *values: Any) -> None:
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._values[index]
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+
+class PyodbcRow(DriversRow):
+    cursor_description = (("a", int), ("b", str))
+
+
+@ENCODERS
+def test_rows_that_are_sequences_in_all_but_their_registration(encoder: Any) -> None:
+    rows = [DriversRow(1, "x"), DriversRow(2, "y")]
+    expected = encoded(encoder(columns=["a", "b"]), [(1, "x"), (2, "y")])
+    assert encoded(encoder(columns=["a", "b"]), rows) == expected
+    assert encoded(encoder(columns=["a", "b"]), rows[:1], rows[1:]) == expected
+    # By themselves these have names.
+    assert encoded(encoder(), [PyodbcRow(1, "x"), PyodbcRow(2, "y")]) == expected
+
+
+@ENCODERS
+def test_rows_of_arrays(encoder: Any) -> None:
+    numpy = pytest.importorskip("numpy")
+    numbers = numpy.arange(4).reshape(2, 2)
+    expected = encoded(encoder(), [[0, 1], [2, 3]])
+    assert encoded(encoder(), [*numbers]) == expected
+    records = numpy.array([(1, "x"), (2, "y")], [("a", "i4"), ("b", "U1")])
+    expected = encoded(encoder(), [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}])
+    for rows in (records, records.view(numpy.recarray)):
+        assert encoded(encoder(), [*rows]) == expected
+        assert encoded(encoder(), [rows[0]], [rows[1]]) == expected

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from combinations import LoopReader, ThreadReader, wait_until
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, load_only, mapped_column
 
 from streamkit import StreamingService, inline
 
@@ -178,3 +179,49 @@ def test_a_cursor_of_another_thread_fails_with_what_sqlite_says_of_it() -> None:
 def test_a_cursor_that_has_no_result_is_an_empty_export(connection: sqlite3.Connection) -> None:
     cursor = connection.execute("CREATE TABLE t (a)")
     assert b"".join(StreamingService.export("e", cursor, "csv")) == b""
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    note: Mapped[str]
+
+
+ORDERS = "id,note\r\n1,x\r\n2,y\r\n"
+
+ENTITIES: list[tuple[Any, str]] = [
+    (select(Order), ORDERS),
+    (select(Order).options(load_only(Order.id)), "id\r\n1\r\n2\r\n"),
+    (select(Order.note), "note\r\nx\r\ny\r\n"),
+    # Of several things in a row each has a column.
+    (
+        select(Order, Order.note.label("n")),
+        'Order,n\r\n"{""id"":1,""note"":""x""}",x\r\n"{""id"":2,""note"":""y""}",y\r\n',
+    ),
+]
+
+
+@pytest.mark.parametrize(("query", "body"), ENTITIES)
+def test_an_entity_is_exported_by_its_columns(query: Any, body: str) -> None:
+    engine = create_engine("sqlite://", connect_args={"check_same_thread": False})
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all([Order(id=1, note="x"), Order(id=2, note="y")])
+        session.commit()
+        result = session.execute(query)
+        assert b"".join(StreamingService.export("e", result, "csv")).decode() == body
+        assert result.closed
+        result = session.execute(select(Order))
+        rows = b"".join(StreamingService.export("e", result.scalars(), "csv"))
+        assert rows.decode() == ORDERS
+    engine.dispose()
+
+
+def test_a_mapping_of_columns_is_refused_with_what_to_pass() -> None:
+    columns = {"a": [1, 2], "b": ["x", "y"]}
+    with pytest.raises(TypeError, match=r"^rows must .* one mapping: .*zip\(\*d.values\(\)\)"):
+        StreamingService.export("e", columns, "csv")

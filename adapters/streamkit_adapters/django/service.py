@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
-from django.utils.functional import Promise
 
-from streamkit.adapting import BaseStreamingService, Inline, Source, StreamResponse, Table, plain
+from streamkit.adapting import BaseStreamingService, Inline, Source, StreamResponse, Table
 from streamkit_adapters.django.connections import connected
 from streamkit_adapters.django.querysets import rows_of, table_of
 from streamkit_adapters.django.response import StreamingResponse
@@ -14,9 +13,6 @@ from streamkit_adapters.django.response import StreamingResponse
 __all__ = ["StreamingService"]
 
 T = TypeVar("T")
-
-# A lazy translation is a Promise, which stands in JSON and csv as its text.
-plain.register(Promise, str)
 
 
 class StreamingService(BaseStreamingService[StreamingResponse]):

@@ -6,12 +6,14 @@ iterates what it is given.
 
 import inspect
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from werkzeug.http import quote_etag
 
 __all__ = [
     "check_callable",
+    "check_columns",
     "check_content_type",
     "check_etag",
     "check_last_modified",
@@ -49,6 +51,30 @@ def check_callable(argument: str, value: object) -> None:
         raise TypeError(
             f"{argument} must be a function of one element, not an async one: await in the source"
         )
+
+
+def check_columns(value: object) -> dict[str, str] | None:
+    """The names of columns, each with its title; None for None.
+
+    Raises TypeError if ``value`` is neither a sequence of names nor a mapping from names to titles,
+    and ValueError if it is empty or has a name twice.
+    """
+    if value is None:
+        return None
+    expected = "columns must be a sequence of names, or a mapping from names to titles"
+    if not isinstance(value, Sequence | Mapping) or isinstance(value, str | bytes):
+        raise TypeError(f"{expected}, got {type(value).__name__}")
+    names = [*value]
+    columns = dict(value) if isinstance(value, Mapping) else dict(zip(names, names, strict=True))
+    for text in (*columns, *columns.values()):
+        if not isinstance(text, str):
+            raise TypeError(f"{expected}, got a name of type {type(text).__name__}: {text!r}")
+    if not columns:
+        raise ValueError(f"{expected}, got none: leave columns out for all of them")
+    if len(columns) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"columns must name each column once, got {twice!r} twice")
+    return columns
 
 
 def check_tenant(value: object) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from os import PathLike
-from typing import IO, Any, Final, Generic, Literal, TypeVar, get_args
+from typing import IO, Any, Final, Generic, TypeVar
 
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date, quote_etag
@@ -13,23 +13,19 @@ from werkzeug.http import http_date, quote_etag
 from streamkit import kind
 from streamkit.arguments import (
     check_callable,
+    check_columns,
     check_content_type,
     check_etag,
     check_last_modified,
     check_name,
     check_size,
 )
-from streamkit.encoders import (
-    CsvEncoder,
-    JsonEncoder,
-    NdjsonEncoder,
-    OctetsEncoder,
-    SSEEncoder,
-)
+from streamkit.encoders import OctetsEncoder, SSEEncoder
+from streamkit.encoders.formats import ExportFormat, format_of
 from streamkit.errors import SizeMismatch
 from streamkit.event import ServerSentEvent
 from streamkit.http.coded import Coded
-from streamkit.http.disposition import content_disposition, guess_content_type
+from streamkit.http.disposition import content_disposition, guess_content_type, with_extension
 from streamkit.http.events import Events
 from streamkit.http.negotiation import Negotiator
 from streamkit.http.parts import Parts
@@ -51,7 +47,6 @@ R = TypeVar("R", covariant=True)
 
 Source = Iterable[T] | AsyncIterable[T] | Inline[T]
 File = str | PathLike[str] | IO[bytes] | bytes | bytearray | memoryview
-ExportFormat = Literal["json", "csv", "ndjson"]
 
 UNSNIFFED: Final = {"X-Content-Type-Options": "nosniff"}
 """Keeps browsers from taking what is downloaded for a page (WHATWG Fetch, section 3.6)."""
@@ -67,12 +62,6 @@ ONE_SECOND: Final = timedelta(seconds=1)
 
 # A file is asked for more often than it changes.
 _http_date: Final = lru_cache(http_date)
-
-_EXPORTS: dict[str, tuple[str, type[JsonEncoder] | type[CsvEncoder] | type[NdjsonEncoder]]] = {
-    "json": ("application/json", JsonEncoder),
-    "csv": ("text/csv; charset=utf-8", CsvEncoder),
-    "ndjson": ("application/x-ndjson", NdjsonEncoder),
-}
 
 
 def _public(function: F) -> F:
@@ -102,9 +91,16 @@ class BaseStreamingService(ABC, Generic[R]):
 
     @classmethod
     def read_rows(
-        cls, rows: Source[T] | Table, serialize: Callable[[T], str] | None
+        cls,
+        rows: Source[T] | Table,
+        serialize: Callable[[T], str] | None,
+        chosen: Sequence[str] | None = None,
     ) -> tuple[Source[Any], Sequence[str] | None]:
-        """The rows as this framework reads them, and their columns if their source knows them."""
+        """The rows as this framework reads them, and their columns if their source knows them.
+
+        ``chosen`` are the names of the columns that will be exported, if they are not all: others
+        need not be read.
+        """
         if serialize is None:
             check_rows(rows)
         source, columns = read_table(rows)
@@ -224,30 +220,42 @@ class BaseStreamingService(ABC, Generic[R]):
         rows: Source[T] | Table,
         format: ExportFormat,
         serialize: Callable[[T], str] | None = None,
+        *,
+        columns: Sequence[str] | Mapping[str, str] | None = None,
+        filename: str | None = None,
     ) -> R:
-        """Rows as a JSON array, CSV (RFC 4180) or newline-delimited JSON, saved as ``name.format``.
+        """Rows as a table to save: JSON, CSV (RFC 4180) or newline-delimited JSON.
 
         Rows are mappings, sequences, dataclasses, named tuples and other records. Their columns
         are those that the source knows (a cursor, a query result, a frame, an Arrow table), else
         the first row's. ``serialize`` gives the text of a row instead: a line, in csv and ndjson.
+
+        ``columns`` are the names of those that are exported, in this order, or a mapping from their
+        names to their titles; rows that have no names are given these. ``filename`` is what it is
+        saved as (RFC 6266), ``name`` when absent, with the extension of the format if it has not
+        got it. ``name`` labels the metrics and the log.
 
         Compressed as the client likes it best, with gzip, and with zstd and br where they are
         installed.
         """
         check_name("name", name)
         check_callable("serialize", serialize)
-        if not isinstance(format, str) or format not in _EXPORTS:
-            expected = ", ".join(map(repr, get_args(ExportFormat)))
-            raise ValueError(f"format must be one of {expected}, got {format!r}")
-        content_type, encoder = _EXPORTS[format]
+        chosen = check_columns(columns)
+        if chosen is not None and serialize is not None:
+            raise ValueError(
+                "columns and serialize cannot go together: serialize gives the text of a whole row"
+            )
+        content_type, extension, encoder = format_of(format)
         headers = {
             "Content-Type": content_type,
-            "Content-Disposition": content_disposition(f"{name}.{format}"),
+            "Content-Disposition": content_disposition(
+                with_extension(name if filename is None else filename, extension)
+            ),
             "Cache-Control": NOT_STORED,
             **UNSNIFFED,
         }
-        source, columns = cls.read_rows(rows, serialize)
-        plan = Plan(kind.EXPORT, source, encoder(serialize, columns))
+        source, names = cls.read_rows(rows, serialize, [*chosen] if chosen else None)
+        plan = Plan(kind.EXPORT, source, encoder(serialize, names, chosen))
         return cls._respond(plan, name, headers, Coded())
 
     @classmethod

@@ -1,6 +1,7 @@
 """The service: what its responses say of themselves, and what it refuses at the call."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from importlib import metadata
 from io import StringIO
@@ -320,6 +321,19 @@ def test_the_version_is_that_of_the_distribution() -> None:
         (sse, {"serialize": "json"}, TypeError, "serialize must be a function of one element"),
         (export, {"name": ""}, ValueError, "name must be"),
         (export, {"format": "xml"}, ValueError, "format must be one of 'json', 'csv', 'ndjson'"),
+        (export, {"columns": "ab"}, TypeError, "columns must be a sequence of names, .* got str"),
+        (export, {"columns": {"a"}}, TypeError, "columns must be .* got set"),
+        (export, {"columns": ["a", 1]}, TypeError, "columns must be .* a name of type int: 1"),
+        (export, {"columns": {"a": None}}, TypeError, "columns must be .* of type NoneType"),
+        (export, {"columns": []}, ValueError, "columns must be .* got none"),
+        (export, {"columns": ["a", "b", "a"]}, ValueError, "columns must .* got 'a' twice"),
+        (
+            export,
+            {"columns": ["a"], "serialize": str},
+            ValueError,
+            "columns and serialize cannot go together",
+        ),
+        (export, {"filename": 7}, TypeError, "filename must be a str"),
         (export, {"format": None}, ValueError, "format must be one of"),
         (export, {"format": []}, ValueError, "format must be one of"),
         (download, {"source": "a.pdf"}, FileNotFoundError, "source .* 'a.pdf'"),
@@ -394,3 +408,43 @@ def test_async_sources_are_refused_where_threads_are_greenlets(
     monkeypatch.setattr("streamkit.source.under_gevent", lambda: True)
     with pytest.raises(RuntimeError, match=r"must be sync under gevent.* -k gthread"):
         call(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "filename"),
+    [
+        ({}, "orders.csv"),
+        ({"name": "orders.csv"}, "orders.csv"),
+        ({"name": "orders.CSV"}, "orders.CSV"),
+        ({"name": "orders.json"}, "orders.json.csv"),
+        ({"filename": "Report 1.2"}, "Report 1.2.csv"),
+        ({"filename": "may.csv."}, "may.csv"),
+        ({"filename": "a/b.csv"}, "b.csv"),
+        ({"filename": ""}, "download.csv"),
+        ({"filename": "x" * 300}, f"{'x' * 236}.csv"),
+        ({"format": "csv-excel"}, "orders.csv"),
+    ],
+)
+def test_an_export_is_saved_under_its_name_or_filename(
+    arguments: Any, filename: str, registry: Any
+) -> None:
+    response = export(**{"name": "orders", "format": "csv"} | arguments)
+    assert response.headers["Content-Disposition"] == f'attachment; filename="{filename}"'
+    assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
+    body(response)
+    stream = arguments.get("name", "orders")
+    labels = {"kind": "export", "stream": stream, "tenant": "system", "outcome": "completed"}
+    assert registry.get_sample_value("stream_closed_total", labels) == 1
+
+
+def test_columns_of_an_export_are_chosen() -> None:
+    rows = [{"id": 1, "secret": "x", "name": "Ada"}]
+    assert body(export(rows=rows, format="csv", columns=["name", "id"])) == b"name,id\r\nAda,1\r\n"
+    titled = export(rows=rows, format="ndjson", columns={"name": "Name"})
+    assert body(titled) == b'{"Name":"Ada"}\n'
+
+
+def test_a_column_that_a_source_does_not_know_is_refused_at_the_call() -> None:
+    cursor = sqlite3.connect(":memory:", check_same_thread=False).execute("SELECT 1 AS a")
+    with pytest.raises(ValueError, match="columns must be among those of rows, got 'b': 'a'"):
+        export(rows=cursor, format="csv", columns=["b"])

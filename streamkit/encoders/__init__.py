@@ -3,6 +3,7 @@
 from streamkit.encoders.base import Encoder
 from streamkit.encoders.compressed import CompressedEncoder
 from streamkit.encoders.csv import CsvEncoder
+from streamkit.encoders.excel_csv import DecimalCommaCsvEncoder, ExcelCsvEncoder
 from streamkit.encoders.json import JsonEncoder
 from streamkit.encoders.ndjson import NdjsonEncoder
 from streamkit.encoders.octets import OctetsEncoder
@@ -11,7 +12,9 @@ from streamkit.encoders.sse import SSEEncoder
 __all__ = [
     "CompressedEncoder",
     "CsvEncoder",
+    "DecimalCommaCsvEncoder",
     "Encoder",
+    "ExcelCsvEncoder",
     "JsonEncoder",
     "NdjsonEncoder",
     "OctetsEncoder",

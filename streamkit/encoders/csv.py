@@ -2,20 +2,19 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from types import NoneType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 import msgspec
 
 from streamkit.encoders.row import RowEncoder
-from streamkit.rows.reading import read
 from streamkit.rows.values import json_lines, json_of
 
-__all__ = ["CsvEncoder"]
+__all__ = ["TEXT_TYPES", "CsvEncoder", "cell_text"]
 
 VERBATIM_TYPES: Final = frozenset({NoneType, int, Decimal})
 """Types whose values ``csv.writer`` writes as they should be."""
@@ -25,9 +24,6 @@ UNQUOTED_TYPES: Final = VERBATIM_TYPES | {bool, float, datetime, date, time, tim
 
 TEXT_TYPES: Final = frozenset({NoneType, str})
 """Types whose values are cells already, but for the quotes around them."""
-
-QUOTED_CHARACTERS: Final = frozenset(',"\r\n')
-"""What ``csv.writer`` itself sets quotes around (RFC 4180, section 2)."""
 
 QUOTE_MARK: Final = "\udc22"
 """Stands for a quote that ``csv.writer`` would not set. No text that can be sent has it in it."""
@@ -49,27 +45,31 @@ class CsvEncoder(RowEncoder):
     RFC 4180. Raises ValueError for a row with more columns than the header.
     """
 
+    delimiter: ClassVar[str] = ","
+
     def __init__(
         self,
         serialize: Callable[[Any], str | bytes] | None = None,
         columns: Sequence[str] | None = None,
+        chosen: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(serialize, columns)
+        super().__init__(serialize, columns, chosen)
         self._lines = io.StringIO(newline="")
-        self._writer = csv.writer(self._lines)
+        self._writer = csv.writer(self._lines, delimiter=self.delimiter)
+        self._quoted = frozenset(f'{self.delimiter}"\r\n')
+        """What ``csv.writer`` itself sets quotes around (RFC 4180, section 2)."""
 
     def begin(self) -> bytes:
-        if self._serialize is not None or self._columns.names is None:
-            return b""
-        return self._header(self._columns.names)
+        titles = self._columns.titles
+        return b"" if self._serialize is not None or titles is None else self._header(titles)
 
     def encode(self, batch: Sequence[Any]) -> Iterator[bytes]:
         header = b""
         if self._serialize is None and self._columns.names is None:
-            names, values = self._read_first(batch[0])
-            self._columns.names = tuple(values) if names is None else names
-            header = self._header(self._columns.names)
-            if names is None:
+            known = self._columns.titles is not None
+            has_names = self._learn(batch[0])
+            header = b"" if known else self._header(self._columns.names or ())
+            if not has_names:
                 yield header
                 header = b""
                 self._number += 1
@@ -78,9 +78,9 @@ class CsvEncoder(RowEncoder):
             yield header + piece
             header = b""
 
-    def _read_first(self, row: Any) -> tuple[tuple[Any, ...] | None, Sequence[Any]]:
+    def _learn(self, row: Any) -> bool:
         try:
-            return read(row)
+            return self._columns.learn(row)
         except Exception as error:
             self._locate(error, row)
             raise
@@ -95,35 +95,40 @@ class CsvEncoder(RowEncoder):
         """The rows of ``values``, which are columns."""
         self._lines.seek(0)
         self._lines.truncate()
-        self._writer.writerows(zip(*map(_cells, values), strict=True))
+        self._writer.writerows(zip(*map(self._cells, values), strict=True))
         return self._lines.getvalue().replace(QUOTE_MARK, '"').encode()
 
     def _frame(self, text: bytes) -> bytes:
         return text if text.endswith(b"\n") else text + b"\n"
 
-
-def _cells(column: Sequence[Any]) -> Sequence[Any]:
-    """The values of a column as ``csv.writer`` is to write them."""
-    types = {*map(type, column)}
-    if types <= VERBATIM_TYPES:
+    def _cells(self, column: Sequence[Any]) -> Sequence[Any]:
+        """The values of a column as ``csv.writer`` is to write them."""
+        types = {*map(type, column)}
+        if types <= VERBATIM_TYPES:
+            return column
+        if types <= UNQUOTED_TYPES:
+            lines = json_lines(column).decode()
+            return lines.replace('"', "").replace("null", "").split("\n")[:-1]
+        if not types <= TEXT_TYPES:
+            column = [cell_text(value) for value in column]
+        texts = [*filter(None, column)]
+        joined = "".join(texts)
+        if QUOTE_MARK in joined:
+            # This raises UnicodeEncodeError, as a text that has the mark in it has a lone
+            # surrogate: it is repaired then, and not taken for a quote.
+            joined.encode()
+        if "" in column or [*map(str.strip, texts)] != texts:
+            return [self._marked(text) for text in column]
         return column
-    if types <= UNQUOTED_TYPES:
-        lines = json_lines(column).decode()
-        return lines.replace('"', "").replace("null", "").split("\n")[:-1]
-    if not types <= TEXT_TYPES:
-        column = [_text(value) for value in column]
-    texts = [*filter(None, column)]
-    joined = "".join(texts)
-    if QUOTE_MARK in joined:
-        # This raises UnicodeEncodeError, as a text that has the mark in it has a lone surrogate: it
-        # is repaired then, and not taken for a quote.
-        joined.encode()
-    if "" in column or [*map(str.strip, texts)] != texts:
-        return [_marked(text) for text in column]
-    return column
+
+    def _marked(self, text: str | None) -> str | None:
+        """``text`` between marks if it needs quotes that ``csv.writer`` would not set."""
+        if text is None or text.strip() == text != "" or not self._quoted.isdisjoint(text):
+            return text
+        return f"{QUOTE_MARK}{text}{QUOTE_MARK}"
 
 
-def _text(value: Any) -> str | None:
+def cell_text(value: Any) -> str | None:
     """A value as the text of its cell; None for what JSON has null for."""
     if value is None or type(value) is str:
         return value
@@ -131,10 +136,3 @@ def _text(value: Any) -> str | None:
     if text == "null":
         return None
     return msgspec.json.decode(text, type=str) if text.startswith('"') else text
-
-
-def _marked(text: str | None) -> str | None:
-    """``text`` between marks if it needs quotes that ``csv.writer`` would not set."""
-    if text is None or text.strip() == text != "" or not QUOTED_CHARACTERS.isdisjoint(text):
-        return text
-    return f"{QUOTE_MARK}{text}{QUOTE_MARK}"

@@ -1,7 +1,7 @@
 """What the encoders of an export have in common."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from streamkit.encoders.base import Encoder
@@ -15,7 +15,8 @@ class RowEncoder(Encoder):
     """Encodes rows, a batch in one call of a library.
 
     ``serialize`` turns a row into its own text, which is sent as it is. ``columns`` are the names
-    that the source knows for the values of its rows.
+    that the source knows for the values of its rows, and ``chosen`` those that are exported, each
+    with its title.
 
     Raises TypeError for a row or value that the format has no form for, and for a ``serialize``
     that returns anything but text.
@@ -25,10 +26,11 @@ class RowEncoder(Encoder):
         self,
         serialize: Callable[[Any], str | bytes] | None = None,
         columns: Sequence[str] | None = None,
+        chosen: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self._serialize = serialize
-        self._columns = Columns(columns)
+        self._columns = Columns(columns, chosen)
         self._number: int = 1
         """The number of the next row, for what an error says."""
 
@@ -76,17 +78,16 @@ class RowEncoder(Encoder):
     def _unencodable(self, row: Any) -> str | None:
         """The column of the first value that has no form; None if it is not one value's fault."""
         try:
-            names, values = self._columns.read(row, self._number)
+            for column, value in self._columns.cells(row, self._number):
+                try:
+                    json_of(value)
+                except UnicodeEncodeError:
+                    # This one is repaired.
+                    continue
+                except Exception:
+                    return column
         except Exception:
             return None
-        for index, value in enumerate(values):
-            try:
-                json_of(value)
-            except UnicodeEncodeError:
-                # This one is repaired.
-                continue
-            except Exception:
-                return str(index + 1) if names is None else repr(names[index])
         return None
 
     def _write_repaired(self, values: Sequence[Any]) -> bytes:

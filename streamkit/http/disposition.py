@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from werkzeug.http import quote_header_value
 
-__all__ = ["content_disposition", "guess_content_type"]
+__all__ = ["content_disposition", "guess_content_type", "with_extension"]
 
 MAX_NAME_BYTES: Final = 240
 """Bytes of UTF-8 that a file name has at the most.
@@ -49,6 +49,16 @@ _COMPRESSED_TYPES: Final = {
     "gzip": "application/gzip",
     "xz": "application/x-xz",
 }
+
+
+def with_extension(filename: str, extension: str) -> str:
+    """``filename``, made safe, with ``extension`` unless it ends in it.
+
+    Raises TypeError if ``filename`` is no str.
+    """
+    _check_str(filename)
+    name = _last_component(filename) or "download"
+    return name if name.lower().endswith(extension) else f"{name}{extension}"
 
 
 def content_disposition(

@@ -1,7 +1,7 @@
 """What a row is: the names of its columns and its values, whatever library it comes from."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import starmap
 from operator import attrgetter, countOf, itemgetter
@@ -141,21 +141,57 @@ def _record_type(names: Names) -> Callable[..., object] | None:
 class Columns:
     """The columns of one export, and its rows under them.
 
-    ``names`` are those that the source knows; None if it knows none, until they are set. A source
-    that knows them yields sequences in their order, whatever names these carry themselves.
+    ``names`` are those that the source knows; None if it knows none, until they are learned from
+    its first row. A source that knows them yields sequences in their order, whatever names these
+    carry themselves. ``chosen`` are the names of those that are exported, in this order, each with
+    its title; None for all of them, under their names.
 
     Rows of one type are read by functions written in C, without a step of Python's for each value.
+
+    Raises ValueError if one is chosen that the source does not have.
     """
 
-    def __init__(self, names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, names: Sequence[str] | None = None, chosen: Mapping[str, str] | None = None
+    ) -> None:
         self.names: Names | None = None if names is None else tuple(names)
         self._from_source = names is not None
+        self.chosen: Names | None = None if chosen is None else tuple(chosen)
+        self._titles: Names | None = None if chosen is None else tuple(chosen.values())
+        if names is not None:
+            self._check_chosen(names, "columns must be among those of rows, got {!r}: {}")
+
+    @property
+    def titles(self) -> Names | None:
+        """What the columns are called in the export; None as long as that is not known."""
+        return self.names if self._titles is None else self._titles
+
+    def learn(self, row: Any) -> bool:
+        """Take the names of the first row. Whether it has any, or they were chosen.
+
+        If not, the row itself is taken for the names. Raises what ``read`` raises, and ValueError
+        if a column is chosen that the row does not have.
+        """
+        names, values = read(row)
+        if names is not None:
+            self._check_chosen(names, "row 1 has no column {!r}, as columns have: it has {}")
+        self.names = names if names is not None else self.chosen or tuple(values)
+        return names is not None or self.chosen is not None
+
+    def _check_chosen(self, names: Sequence[Any], message: str) -> None:
+        for name in self.chosen or ():
+            if name not in names:
+                raise ValueError(message.format(name, ", ".join(map(repr, names))))
 
     def records(self, rows: Sequence[Any], number: int) -> Sequence[Any]:
         """``rows`` as msgspec takes them: a sequence whose values have names as one object.
 
         The first row has this ``number``. Raises ValueError if one is longer than the columns.
         """
+        if self._titles is not None:
+            if self.names is None:
+                self.learn(rows[0])
+            return _records(self._titles, zip(*self.values(rows, number), strict=True))
         kind: Any = type(rows[0])
         if countOf(map(type, rows), kind) == len(rows):
             records = self._uniform_records(kind, rows)
@@ -167,7 +203,8 @@ class Columns:
         """The values of ``rows`` column by column, None where a row lacks a column.
 
         The first row has this ``number``. Raises ValueError if one has a column that is not among
-        ``names`` or is longer than they are, and TypeError if one is no row.
+        ``names`` or is longer than they are, and TypeError if one is no row. Where columns were
+        chosen, others are left out.
         """
         kind: Any = type(rows[0])
         if countOf(map(type, rows), kind) == len(rows):
@@ -176,6 +213,15 @@ class Columns:
                 return columns
         values = [self._row_values(row, index) for index, row in enumerate(rows, number)]
         return [*zip(*values, strict=True)]
+
+    def cells(self, row: Any, number: int) -> Iterator[tuple[str, Any]]:
+        """What each column of ``row`` is called in an error, and its value."""
+        names, values = self.read(row, number)
+        if names is None:
+            yield from ((str(index), value) for index, value in enumerate(values, 1))
+        for name, value in zip(names or (), values, strict=False):
+            if self.chosen is None or name in self.chosen:
+                yield repr(name), value
 
     def _uniform_records(self, kind: Any, rows: Sequence[Any]) -> Sequence[Any] | None:
         """``records`` of rows of one ``kind`` if all have the same names, else None."""
@@ -197,17 +243,22 @@ class Columns:
         return record and [*starmap(record, rows)]
 
     def _uniform_values(self, kind: Any, rows: Sequence[Any]) -> list[Sequence[Any]] | None:
-        """``values`` of rows of one ``kind`` that have all columns and no other, else None."""
+        """``values`` of rows of one ``kind`` that have all columns, else None.
+
+        Also None for rows that have others, unless columns were chosen.
+        """
         names = self.names or ()
-        attributes = _attributes(kind)
-        naming = _naming(kind)
+        chosen = self.chosen
+        wanted = names if chosen is None else chosen
+        mapped, attributes, naming = _mapped(kind), _attributes(kind), _naming(kind)
         try:
-            if _mapped(kind) == names:
-                return _loaded(names, rows)
-            if attributes and tuple(attributes) == names:
-                return [[*map(attrgetter(name), rows)] for name in attributes.values()]
-            if kind is dict and _all_of_length(rows, len(names)):
-                return [[*map(itemgetter(name), rows)] for name in names]
+            if mapped and (chosen or mapped == names):
+                return _loaded(wanted, rows)
+            if attributes and (chosen or tuple(attributes) == names):
+                getters = [attrgetter(attributes[name]) for name in wanted]
+                return [[*map(getter, rows)] for getter in getters]
+            if kind is dict and (chosen or _all_of_length(rows, len(names))):
+                return [[*map(itemgetter(name), rows)] for name in wanted]
         except (AttributeError, KeyError):
             return None
         if (
@@ -215,7 +266,11 @@ class Columns:
             and self._carried(naming, rows) <= {None, names}
             and _all_of_length(rows, len(names))
         ):
-            return [*zip(*rows, strict=True)]
+            columns: list[Sequence[Any]] = [*zip(*rows, strict=True)]
+            if chosen is None:
+                return columns
+            places = {name: place for place, name in enumerate(names)}
+            return [columns[places[name]] for name in chosen]
         return None
 
     def _carried(
@@ -236,6 +291,9 @@ class Columns:
     def _row_values(self, row: Any, number: int) -> Sequence[Any]:
         names, values = self.read(row, number)
         columns = self.names or ()
+        if self.chosen is not None:
+            record = dict(zip(names or (), values, strict=False))
+            return [*map(record.get, self.chosen)]
         if names == columns:
             return [*values, *[None] * (len(columns) - len(values))]
         record = dict(zip(names or (), values, strict=True))
@@ -256,6 +314,14 @@ class Columns:
             if names is not None and len(values) > len(names):
                 raise ValueError(f"row {number} has {len(values)} values for {len(names)} columns")
         return names, values
+
+
+def _records(names: Names, rows: Iterable[Sequence[Any]]) -> list[Any]:
+    """``rows`` of one value a name as msgspec takes them."""
+    record = _record_type(names)
+    if record is not None:
+        return [*starmap(record, rows)]
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _loaded(mapped: Names, rows: Sequence[Any]) -> list[Sequence[Any]]:

@@ -23,6 +23,7 @@ from django_site.models import Customer, Order, RushOrder
 from django_site.urls import site
 
 from streamkit_adapters.django import StreamingService
+from streamkit_adapters.django.querysets import table_of
 
 STREAMKIT = "streamkit_adapters.django.StreamkitMiddleware"
 SYNC_ONLY = "django_site.middleware.sync_only"
@@ -173,6 +174,52 @@ class TestRows:
             assert [json.loads(line) for line in client_class().rest().splitlines()] == objects
         header, *lines = csv.reader(expected.decode().splitlines())
         assert [list(row) for row in objects] == [header] * len(lines)
+
+
+CHOSEN: dict[str, tuple[Callable[[Any], Any], Any, bytes]] = {
+    "of-a-model": (lambda orders: orders[:1], ["status", "id"], text("status,id", "open,1")),
+    "of-a-related-one": (
+        lambda orders: orders[:1],
+        {"customer__name": "Customer", "customer": "Key", "details__gift": "Gift"},
+        text("Customer,Key,Gift", "Ada,1,true"),
+    ),
+    "annotated": (
+        lambda orders: orders.annotate(who=F("customer__name"))[:1],
+        {"who": "Who"},
+        text("Who", "Ada"),
+    ),
+    "of-values": (
+        lambda orders: orders.values("id", "status")[:1],
+        ["status"],
+        text("status", "open"),
+    ),
+    "instances": (
+        lambda orders: (order for order in orders[:1].iterator()),
+        {"customer_id": "Key"},
+        text("Key", "1"),
+    ),
+    "no-match": (lambda orders: orders.filter(pk=9), {"id": "Id"}, text("Id")),
+}
+
+
+@HANDLERS
+@pytest.mark.parametrize(("rows", "columns", "expected"), CHOSEN.values(), ids=CHOSEN)
+def test_columns_are_chosen(
+    client_class: Any, alias: str, rows: Any, columns: Any, expected: bytes
+) -> None:
+    orders = Orders(alias).queryset()
+    with site(lambda _: StreamingService.export("o", rows(orders), "csv", columns=columns)):
+        assert client_class().rest() == expected
+
+
+def test_no_more_is_fetched_than_was_chosen(alias: str) -> None:
+    orders = Orders(alias).queryset()
+    with pytest.raises(ValueError, match="^columns must be fields of the queryset: .*'nothing'"):
+        StreamingService.export("o", orders, "csv", columns=["nothing"])
+    with pytest.raises(ValueError, match="^columns must be among those of rows, got 'total'"):
+        StreamingService.export("o", orders.values("id"), "csv", columns=["total"])
+    table, _ = table_of(orders, ["status"])
+    assert '"total"' not in str(table.query)
 
 
 @HANDLERS

@@ -119,6 +119,22 @@ def test_rows_that_name_their_values_are_the_same_in_every_format(
     assert encoded(CsvEncoder(), *batches) == b"a,b\r\n1,x\r\n2,y\r\n"
 
 
+@pytest.mark.parametrize("batched", [True, False], ids=["in one batch", "one by one"])
+@pytest.mark.parametrize("make", NAMED.values(), ids=NAMED)
+def test_columns_that_are_chosen_are_in_their_order_under_their_titles(
+    make: Callable[[], list[Any]], batched: bool
+) -> None:
+    rows = make()
+    batches = [rows] if batched else [[row] for row in rows]
+    chosen = {"b": "The \u2028 b", "a": "A"}
+    assert encoded(NdjsonEncoder(chosen=chosen), *batches) == (
+        b'{"The \\u2028 b":"x","A":1}\n{"The \\u2028 b":"y","A":2}\n'
+    )
+    array = json.loads(encoded(JsonEncoder(chosen={"b": "b"}), *batches))
+    assert array == [{"b": "x"}, {"b": "y"}]
+    assert encoded(CsvEncoder(chosen={"b": "B"}), *batches) == b"B\r\nx\r\ny\r\n"
+
+
 SEQUENCES: dict[str, list[Any]] = {
     "tuple": [(1, "x"), (2, "y")],
     "list": [[1, "x"], [2, "y"]],
@@ -368,3 +384,67 @@ def test_rows_of_arrays(encoder: Any) -> None:
     for rows in (records, records.view(numpy.recarray)):
         assert encoded(encoder(), [*rows]) == expected
         assert encoded(encoder(), [rows[0]], [rows[1]]) == expected
+
+
+@ENCODERS
+def test_columns_that_the_source_knows_may_be_chosen_from(encoder: Any) -> None:
+    expected = encoded(encoder(), [{"N": 1}, {"N": 2}])
+    for rows in (
+        [(1, "x"), (2, "y")],
+        [Pair(1, "x"), Pair(2, "y")],
+        [DriversRow(1, "x"), (2, "y")],
+    ):
+        made = encoder(columns=["count(*)", "b"], chosen={"count(*)": "N"})
+        assert encoded(made, rows) == expected
+    with pytest.raises(
+        ValueError, match=r"^columns must be among those of rows, got 'c': 'count\(\*\)', 'b'$"
+    ):
+        encoder(columns=["count(*)", "b"], chosen={"b": "b", "c": "c"})
+
+
+@ENCODERS
+@pytest.mark.parametrize("rows", SEQUENCES.values(), ids=SEQUENCES)
+def test_columns_that_are_chosen_name_the_values_of_plain_sequences(
+    encoder: Any, rows: list[Any]
+) -> None:
+    chosen = {"a": "A", "b": "B"}
+    assert encoded(encoder(chosen=chosen), rows) == encoded(
+        encoder(), [{"A": 1, "B": "x"}, {"A": 2, "B": "y"}]
+    )
+    _, error = encoded_until_raised(encoder(chosen={"a": "A"}), rows)
+    assert str(error) == "row 1 has 2 values for 1 columns"
+
+
+@ENCODERS
+def test_a_later_row_may_lack_what_was_chosen_and_have_what_was_not(encoder: Any) -> None:
+    rows = [{"a": 1, "c": 1}, {"c": 2}, {"a": 3, "d": 4}]
+    expected = encoded(encoder(), [{"a": 1}, {"a": None}, {"a": 3}])
+    assert encoded(encoder(chosen={"a": "a"}), rows) == expected
+    assert encoded(encoder(chosen={"a": "a"}), *([row] for row in rows)) == expected
+
+
+@ENCODERS
+@pytest.mark.parametrize("row", [{"a": 1, "b": 1j}, Pair(1, "x"), Record(1, "x")])
+def test_a_column_that_the_first_row_does_not_have_is_refused(encoder: Any, row: Any) -> None:
+    body, error = encoded_until_raised(encoder(chosen={"a": "a", "c": "c"}), [row])
+    assert body in (b"", b"[", b"a,c\r\n")
+    assert isinstance(error, ValueError)
+    assert str(error) == "row 1 has no column 'c', as columns have: it has 'a', 'b'"
+
+
+@ENCODERS
+def test_a_value_that_was_not_chosen_need_have_no_form(encoder: Any) -> None:
+    rows = [{"a": 1, "b": 1j}, {"a": 1j, "b": 1j}]
+    _, error = encoded_until_raised(encoder(chosen={"a": "A"}), rows)
+    assert str(error).startswith("row 2, column 'a': ")
+
+
+def test_titles_that_are_chosen_are_the_header_of_no_rows() -> None:
+    assert encoded(CsvEncoder(chosen={"a": "A"})) == b"A\r\n"
+    assert encoded(CsvEncoder(columns=["a", "b"], chosen={"b": "B"})) == b"B\r\n"
+
+
+def test_of_columns_of_the_same_name_the_last_is_chosen() -> None:
+    rows = sqlite_rows("SELECT 1 AS id, 2 AS n, 3 AS id")
+    for columns in (None, ["id", "n", "id"]):
+        assert encoded(CsvEncoder(columns=columns, chosen={"id": "id"}), rows) == b"id\r\n3\r\n"

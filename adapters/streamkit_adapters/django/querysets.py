@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any, Final
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import FieldError
 from django.db.models import QuerySet
 from django.db.models.query import (
     FlatValuesListIterable,
@@ -53,9 +54,21 @@ def _next_chunk(rows: Iterator[Any]) -> list[Any]:
     return [*islice(rows, CHUNK_ROWS)]
 
 
-def table_of(queryset: Any) -> tuple[Any, Sequence[str] | None]:
-    """The queryset with rows of one value a column, and the columns; None for unknown rows."""
+def table_of(
+    queryset: Any, chosen: Sequence[str] | None = None
+) -> tuple[Any, Sequence[str] | None]:
+    """The queryset with rows of one value a column, and the columns; None for unknown rows.
+
+    Of ``chosen`` columns it fetches these alone, which may be those of related models.
+    """
     rows_class = queryset._iterable_class
+    if issubclass(rows_class, ModelIterable) and chosen is not None:
+        try:
+            table = queryset.values_list(*chosen)
+        except FieldError as error:
+            raise ValueError(f"columns must be fields of the queryset: {error}") from error
+        table._iterable_class = ValuesListIterable
+        return table, chosen
     if issubclass(rows_class, ModelIterable):
         table = queryset.values_list(*_fields(queryset))
     elif issubclass(rows_class, ValuesIterable | ValuesListIterable | FlatValuesListIterable):

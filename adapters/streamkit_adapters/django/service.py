@@ -38,10 +38,13 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
 
     @classmethod
     def read_rows(
-        cls, rows: Source[T] | Table, serialize: Callable[[T], str] | None
+        cls,
+        rows: Source[T] | Table,
+        serialize: Callable[[T], str] | None,
+        chosen: Sequence[str] | None = None,
     ) -> tuple[Source[Any], Sequence[str] | None]:
         """The rows, and the columns of a queryset: ``serialize`` is passed its objects, though."""
         if not isinstance(rows, QuerySet) or serialize is not None:
-            return super().read_rows(rows, serialize)
-        table, columns = table_of(rows)
+            return super().read_rows(rows, serialize, chosen)
+        table, columns = table_of(rows, chosen)
         return cls.read(table), columns

@@ -1,0 +1,59 @@
+"""Comma-separated values as Excel opens them by a double click."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from types import NoneType
+from typing import Any, ClassVar, Final
+
+from streamkit.encoders.csv import TEXT_TYPES, CsvEncoder, cell_text
+from streamkit.rows.formulas import FORMULA_START
+from streamkit.rows.values import json_lines
+
+__all__ = ["DecimalCommaCsvEncoder", "ExcelCsvEncoder"]
+
+BYTE_ORDER_MARK: Final = "\ufeff".encode()
+"""By which Excel tells UTF-8 from the code page of its country."""
+
+FRACTIONS: Final = frozenset({NoneType, float})
+
+
+class ExcelCsvEncoder(CsvEncoder):
+    """CSV for Excel where the decimal is a point: with a byte order mark.
+
+    Times without an offset have a space in the place of their ``T``, or Excel takes them for text,
+    and text that Excel would run as a formula has a single quote before it.
+    """
+
+    decimal: ClassVar[str] = "."
+
+    def begin(self) -> bytes:
+        return BYTE_ORDER_MARK + super().begin()
+
+    def _cells(self, column: Sequence[Any]) -> Sequence[Any]:
+        types = {*map(type, column)}
+        if types <= FRACTIONS:
+            lines = json_lines(column).decode().replace("null", "")
+            return lines.replace(".", self.decimal).split("\n")[:-1]
+        if types <= TEXT_TYPES and not any(map(FORMULA_START.match, filter(None, column))):
+            return super()._cells(column)
+        return super()._cells([*map(self._cell, column)])
+
+    def _cell(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is datetime and value.tzinfo is None:
+            return value.isoformat(" ")
+        if kind is float or kind is Decimal:
+            text = cell_text(value)
+            return text and text.replace(".", self.decimal)
+        if kind is int or kind is bool or kind is NoneType:
+            return value
+        text = cell_text(value)
+        return f"'{text}" if text and FORMULA_START.match(text) else text
+
+
+class DecimalCommaCsvEncoder(ExcelCsvEncoder):
+    """CSV for Excel where the decimal is a comma, and what is between cells a semicolon."""
+
+    delimiter = ";"
+    decimal = ","

@@ -224,7 +224,7 @@ class BaseStreamingService(ABC, Generic[R]):
         columns: Sequence[str] | Mapping[str, str] | None = None,
         filename: str | None = None,
     ) -> R:
-        """Rows as a table to save: JSON, CSV (RFC 4180) or newline-delimited JSON.
+        """Rows as a table to save: JSON, CSV (RFC 4180), newline-delimited JSON or a workbook.
 
         Rows are mappings, sequences, dataclasses, named tuples and other records. Their columns
         are those that the source knows (a cursor, a query result, a frame, an Arrow table), else
@@ -235,8 +235,8 @@ class BaseStreamingService(ABC, Generic[R]):
         saved as (RFC 6266), ``name`` when absent, with the extension of the format if it has not
         got it. ``name`` labels the metrics and the log.
 
-        Compressed as the client likes it best, with gzip, and with zstd and br where they are
-        installed.
+        Text is compressed as the client likes it best, with gzip, and with zstd and br where they
+        are installed; a workbook is compressed by itself.
         """
         check_name("name", name)
         check_callable("serialize", serialize)
@@ -245,18 +245,18 @@ class BaseStreamingService(ABC, Generic[R]):
             raise ValueError(
                 "columns and serialize cannot go together: serialize gives the text of a whole row"
             )
-        content_type, extension, encoder = format_of(format)
+        found = format_of(format, serialize)
         headers = {
-            "Content-Type": content_type,
+            "Content-Type": found.content_type,
             "Content-Disposition": content_disposition(
-                with_extension(name if filename is None else filename, extension)
+                with_extension(name if filename is None else filename, found.extension)
             ),
             "Cache-Control": NOT_STORED,
             **UNSNIFFED,
         }
         source, names = cls.read_rows(rows, serialize, [*chosen] if chosen else None)
-        plan = Plan(kind.EXPORT, source, encoder(serialize, names, chosen))
-        return cls._respond(plan, name, headers, Coded())
+        plan = Plan(kind.EXPORT, source, found.encode(serialize, names, chosen))
+        return cls._respond(plan, name, headers, Coded() if found.is_text else Negotiator())
 
     @classmethod
     def _respond(cls, plan: Plan, name: str, headers: dict[str, str], negotiator: Negotiator) -> R:

@@ -8,6 +8,7 @@ from streamkit.encoders.json import JsonEncoder
 from streamkit.encoders.ndjson import NdjsonEncoder
 from streamkit.encoders.octets import OctetsEncoder
 from streamkit.encoders.sse import SSEEncoder
+from streamkit.encoders.xlsx import XlsxEncoder
 
 __all__ = [
     "CompressedEncoder",
@@ -19,4 +20,5 @@ __all__ = [
     "NdjsonEncoder",
     "OctetsEncoder",
     "SSEEncoder",
+    "XlsxEncoder",
 ]

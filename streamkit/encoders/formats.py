@@ -1,6 +1,6 @@
 """The formats of an export, by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from streamkit.encoders.csv import CsvEncoder
@@ -8,10 +8,13 @@ from streamkit.encoders.excel_csv import DecimalCommaCsvEncoder, ExcelCsvEncoder
 from streamkit.encoders.json import JsonEncoder
 from streamkit.encoders.ndjson import NdjsonEncoder
 from streamkit.encoders.row import RowEncoder
+from streamkit.encoders.xlsx import XlsxEncoder
 
 __all__ = ["ExportFormat", "Format", "format_of"]
 
-ExportFormat = Literal["json", "csv", "ndjson", "csv-excel", "csv-excel-decimal-comma"]
+ExportFormat = Literal["json", "csv", "ndjson", "csv-excel", "csv-excel-decimal-comma", "xlsx"]
+
+Serialize = Callable[[Any], str | bytes]
 
 
 class Format(NamedTuple):
@@ -20,9 +23,23 @@ class Format(NamedTuple):
     content_type: str
     extension: str
     encoder: Callable[..., RowEncoder]
+    is_text: bool = True
+    """Whether a row may be given as text, and the whole is to be compressed."""
+
+    def encode(
+        self,
+        serialize: Serialize | None,
+        names: Sequence[str] | None,
+        chosen: Mapping[str, str] | None,
+    ) -> RowEncoder:
+        """An encoder of one export; its arguments are those of ``RowEncoder``."""
+        if self.is_text:
+            return self.encoder(serialize, names, chosen)
+        return self.encoder(names, chosen)
 
 
 CSV: Final = "text/csv; charset=utf-8"
+SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 _FORMATS: Final[dict[str, Format]] = {
     "json": Format("application/json", ".json", JsonEncoder),
@@ -30,12 +47,22 @@ _FORMATS: Final[dict[str, Format]] = {
     "csv-excel": Format(CSV, ".csv", ExcelCsvEncoder),
     "csv-excel-decimal-comma": Format(CSV, ".csv", DecimalCommaCsvEncoder),
     "ndjson": Format("application/x-ndjson", ".ndjson", NdjsonEncoder),
+    "xlsx": Format(SPREADSHEET, ".xlsx", XlsxEncoder, is_text=False),
 }
 
 
-def format_of(name: Any) -> Format:
-    """The format that is called ``name``. Raises ValueError if there is none."""
+def format_of(name: Any, serialize: Serialize | None = None) -> Format:
+    """The format that is called ``name``.
+
+    Raises ValueError if there is none, or one that does not take the text of a ``serialize``.
+    """
     if not isinstance(name, str) or name not in _FORMATS:
         expected = ", ".join(map(repr, get_args(ExportFormat)))
         raise ValueError(f"format must be one of {expected}, got {name!r}")
-    return _FORMATS[name]
+    found = _FORMATS[name]
+    if serialize is not None and not found.is_text:
+        raise ValueError(
+            f"serialize gives the text of a row, and {name} has no rows of text: let the source "
+            "yield the rows that are to be exported"
+        )
+    return found

@@ -80,7 +80,7 @@ class RowEncoder(Encoder):
         try:
             for column, value in self._columns.cells(row, self._number):
                 try:
-                    json_of(value)
+                    self._check(value)
                 except UnicodeEncodeError:
                     # This one is repaired.
                     continue
@@ -106,6 +106,10 @@ class RowEncoder(Encoder):
         piece = self._frame(self._utf8(text) if isinstance(text, str) else text)
         self._number += 1
         return piece
+
+    def _check(self, value: Any) -> None:
+        """Raise what ``_write`` raises of a ``value``."""
+        json_of(value)
 
     @abstractmethod
     def _read(self, rows: Sequence[Any]) -> Sequence[Any]:

@@ -1,9 +1,9 @@
 """The three kinds of stream, and all that is decided for them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-__all__ = ["DOWNLOAD", "EXPORT", "MAX_BUFFERED_BYTES", "SSE", "Kind"]
+__all__ = ["DOWNLOAD", "EXPORT", "EXPORT_OF_BATCHES", "MAX_BUFFERED_BYTES", "SSE", "Kind"]
 
 MAX_BUFFERED_BYTES: Final = 4 * 1024 * 1024
 """What a buffer holds of elements that are bytes or text, or one element that is larger.
@@ -54,3 +54,6 @@ DOWNLOAD = Kind(
     octets=True,
 )
 EXPORT = Kind("export", capacity=128, strategy="suspend", heartbeat=None, live=False, max_age=None)
+
+EXPORT_OF_BATCHES = replace(EXPORT, capacity=2)
+"""An export whose elements are many rows each: one is read while the other is written."""

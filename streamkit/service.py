@@ -35,6 +35,7 @@ from streamkit.plan import Plan
 from streamkit.request import context
 from streamkit.resource import Open, resource_of
 from streamkit.response import StreamResponse
+from streamkit.rows.records import read_records
 from streamkit.rows.tables import Table, check_rows, read_table
 from streamkit.source import Inline, check_source
 from streamkit.stream.record import Record
@@ -254,8 +255,14 @@ class BaseStreamingService(ABC, Generic[R]):
             "Cache-Control": NOT_STORED,
             **UNSNIFFED,
         }
-        source, names = cls.read_rows(rows, serialize, [*chosen] if chosen else None)
-        plan = Plan(kind.EXPORT, source, found.encode(serialize, names, chosen))
+        batches = read_records(rows) if found.is_columnar else None
+        if batches is None:
+            source, names = cls.read_rows(rows, serialize, [*chosen] if chosen else None)
+            plan = Plan(kind.EXPORT, source, found.encode(serialize, names, chosen))
+        else:
+            source, known = batches
+            encoder = found.encode(None, known, chosen)
+            plan = Plan(kind.EXPORT_OF_BATCHES, cls.read(source), encoder)
         return cls._respond(plan, name, headers, Coded() if found.is_text else Negotiator())
 
     @classmethod

@@ -1,9 +1,12 @@
-"""An adapter whose framework is not installed says how to install it."""
+"""What needs a library that is not installed says how to install it."""
 
 import importlib
 import sys
+from typing import Any
 
 import pytest
+
+from streamkit import StreamingService
 
 
 @pytest.mark.parametrize("framework", ["django", "fastapi", "flask", "starlette"])
@@ -16,3 +19,12 @@ def test_a_missing_framework_is_an_error_that_names_the_command(
     monkeypatch.setitem(sys.modules, framework, None)
     with pytest.raises(ImportError, match=rf"pip install 'streamkit-http\[{framework}\]'"):
         importlib.import_module(f"streamkit_adapters.{framework}")
+
+
+@pytest.mark.parametrize("format", ["parquet", "arrow"])
+def test_a_format_without_its_library_is_an_error_that_names_the_command(
+    format: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=rf"'{format}' needs .* 'streamkit-http\[arrow\]'"):
+        StreamingService.export("e", [], format)

@@ -1,6 +1,7 @@
 """The formats of an export, by name."""
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from streamkit.encoders.csv import CsvEncoder
@@ -12,7 +13,9 @@ from streamkit.encoders.xlsx import XlsxEncoder
 
 __all__ = ["ExportFormat", "Format", "format_of"]
 
-ExportFormat = Literal["json", "csv", "ndjson", "csv-excel", "csv-excel-decimal-comma", "xlsx"]
+ExportFormat = Literal[
+    "json", "csv", "ndjson", "csv-excel", "csv-excel-decimal-comma", "xlsx", "parquet", "arrow"
+]
 
 Serialize = Callable[[Any], str | bytes]
 
@@ -25,6 +28,8 @@ class Format(NamedTuple):
     encoder: Callable[..., RowEncoder]
     is_text: bool = True
     """Whether a row may be given as text, and the whole is to be compressed."""
+    is_columnar: bool = False
+    """Whether it takes record batches of Arrow in the place of rows."""
 
     def encode(
         self,
@@ -38,6 +43,21 @@ class Format(NamedTuple):
         return self.encoder(names, chosen)
 
 
+# pyarrow need not be there, and takes a while to import.
+
+
+def _parquet(names: Sequence[str] | None, chosen: Mapping[str, str] | None) -> RowEncoder:
+    from streamkit.encoders.columnar import ParquetEncoder
+
+    return ParquetEncoder(names, chosen)
+
+
+def _arrow(names: Sequence[str] | None, chosen: Mapping[str, str] | None) -> RowEncoder:
+    from streamkit.encoders.columnar import ArrowEncoder
+
+    return ArrowEncoder(names, chosen)
+
+
 CSV: Final = "text/csv; charset=utf-8"
 SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -48,13 +68,20 @@ _FORMATS: Final[dict[str, Format]] = {
     "csv-excel-decimal-comma": Format(CSV, ".csv", DecimalCommaCsvEncoder),
     "ndjson": Format("application/x-ndjson", ".ndjson", NdjsonEncoder),
     "xlsx": Format(SPREADSHEET, ".xlsx", XlsxEncoder, is_text=False),
+    "parquet": Format(
+        "application/vnd.apache.parquet", ".parquet", _parquet, is_text=False, is_columnar=True
+    ),
+    "arrow": Format(
+        "application/vnd.apache.arrow.stream", ".arrows", _arrow, is_text=False, is_columnar=True
+    ),
 }
 
 
 def format_of(name: Any, serialize: Serialize | None = None) -> Format:
     """The format that is called ``name``.
 
-    Raises ValueError if there is none, or one that does not take the text of a ``serialize``.
+    Raises ValueError if there is none, or one that does not take the text of a ``serialize``, and
+    ImportError if the library that it needs is not installed.
     """
     if not isinstance(name, str) or name not in _FORMATS:
         expected = ", ".join(map(repr, get_args(ExportFormat)))
@@ -65,4 +92,6 @@ def format_of(name: Any, serialize: Serialize | None = None) -> Format:
             f"serialize gives the text of a row, and {name} has no rows of text: let the source "
             "yield the rows that are to be exported"
         )
+    if found.is_columnar and find_spec("pyarrow") is None:
+        raise ImportError(f"the format {name!r} needs pyarrow: pip install 'streamkit-http[arrow]'")
     return found

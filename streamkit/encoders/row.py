@@ -65,7 +65,7 @@ class RowEncoder(Encoder):
         It stays the error that it is, as it may be one of a row's own code.
         """
         where = f"row {self._number}"
-        if str(error).startswith(where):
+        if str(error).startswith("row "):
             return
         column = self._unencodable(row)
         if column is not None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from streamkit.source import Inline, inline
 
-__all__ = ["Table", "check_rows", "read_table"]
+__all__ = ["Rows", "Table", "check_rows", "read_table"]
 
 ROWS_AT_ONCE: Final = 1000
 """Rows that are fetched, or made of columns, at a time.
@@ -83,15 +83,15 @@ def read_table(source: Any) -> tuple[Any, Sequence[Any] | None]:
     if hasattr(source, "fetchmany"):
         return _fetched(source), _names_of_result(source)
     if hasattr(source, "iter_rows"):
-        return _Rows(source, source.iter_rows), source.columns
+        return Rows(source, source.iter_rows), source.columns
     if hasattr(source, "itertuples"):
-        rows = _Rows(source, partial(source.itertuples, index=False, name=None))
+        rows = Rows(source, partial(source.itertuples, index=False, name=None))
         # The names of pandas' columns are of any type, numbers for one.
         return rows, [*map(str, source.columns)]
     if hasattr(source, "read_next_batch"):
-        return _Rows(source, partial(_arrow_rows, source)), source.schema.names
+        return Rows(source, partial(_arrow_rows, source)), source.schema.names
     if hasattr(source, "to_pylist") and hasattr(source, "schema"):
-        return _Rows(source, partial(_arrow_rows, [source])), source.schema.names
+        return Rows(source, partial(_arrow_rows, [source])), source.schema.names
     return source, None
 
 
@@ -119,7 +119,7 @@ def _fetched(result: Any) -> Any:
     if hasattr(result, "__iter__") or hasattr(result, "__aiter__"):
         return result
     batches = iter(partial(result.fetchmany, ROWS_AT_ONCE), [])
-    return _Rows(result, partial(chain.from_iterable, batches))
+    return Rows(result, partial(chain.from_iterable, batches))
 
 
 def _arrow_rows(batches: Any) -> Iterator[tuple[Any, ...]]:
@@ -141,7 +141,7 @@ class _Closing:
         return close and close()
 
 
-class _Rows(_Closing):
+class Rows(_Closing):
     """The rows that ``read`` returns of a source which is not iterable by row itself."""
 
     def __iter__(self) -> Iterator[Any]:

@@ -41,7 +41,7 @@ class Sheet:
             elif kind == "b":
                 yield value == "1"
             elif "h" in code or "y" in code:
-                # To the second where no more is shown, as a number of days is not exact in far years.
+                # To the second where no more is shown: a number of days is not exact in far years.
                 digits = 6 if "." in code else 0
                 seconds = round(Fraction(float(value)) * 86_400, digits)
                 span = timedelta(microseconds=int(seconds * 1_000_000))

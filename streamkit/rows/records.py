@@ -1,0 +1,65 @@
+"""Sources that give their rows as record batches of Arrow: no row of them is made in Python."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, Final
+
+from streamkit.rows.tables import Rows
+from streamkit.source import Inline, inline
+
+__all__ = ["read_records"]
+
+ROWS_AT_ONCE: Final = 65_536
+"""Rows of a record batch: as many as a group of Parquet has here."""
+
+
+def read_records(source: Any) -> tuple[Any, Sequence[str]] | None:
+    """The record batches of ``source`` and the names of its columns; None if it has none.
+
+    Known are tables, record batches and their readers of Arrow, frames of pandas and polars,
+    relations and connections of DuckDB. The batches are iterable once; to close them closes the
+    source. pyarrow must be installed.
+    """
+    if isinstance(source, Inline):
+        found = read_records(source.iterable)
+        return found and (inline(found[0]), found[1])
+    if hasattr(source, "read_next_batch"):
+        return Rows(source, partial(_of_batches, source)), source.schema.names
+    if hasattr(source, "to_pylist") and hasattr(source, "schema"):
+        batches = source.to_batches() if hasattr(source, "to_batches") else [source]
+        return Rows(source, partial(_of_batches, batches)), source.schema.names
+    if hasattr(source, "to_arrow_reader"):
+        names = [column[0] for column in source.description]
+        return Rows(source, partial(_of_reader, source)), names
+    if hasattr(source, "iter_rows") and hasattr(source, "to_arrow"):
+        return Rows(source, partial(_of_polars, source)), source.columns
+    if hasattr(source, "itertuples"):
+        return Rows(source, partial(_of_pandas, source)), [*map(str, source.columns)]
+    return None
+
+
+def _of_batches(batches: Any) -> Iterator[Any]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+            yield batch.slice(start, ROWS_AT_ONCE)
+
+
+def _of_reader(source: Any) -> Iterator[Any]:
+    return _of_batches(source.to_arrow_reader(ROWS_AT_ONCE))
+
+
+def _of_polars(frame: Any) -> Iterator[Any]:
+    for start in range(0, frame.height, ROWS_AT_ONCE):
+        yield from frame.slice(start, ROWS_AT_ONCE).to_arrow().to_batches()
+
+
+def _of_pandas(frame: Any) -> Iterator[Any]:
+    from pyarrow import RecordBatch, Schema
+
+    # The names of pandas' columns are of any type, and only text is found again in a schema.
+    frame = frame.set_axis([*map(str, frame.columns)], axis=1)
+    # The types are those of all rows: some of them might have nothing in a column.
+    schema = Schema.from_pandas(frame, preserve_index=False)
+    for start in range(0, len(frame), ROWS_AT_ONCE):
+        rows = frame.iloc[start : start + ROWS_AT_ONCE]
+        yield RecordBatch.from_pandas(rows, schema=schema, preserve_index=False)

@@ -36,7 +36,7 @@ from streamkit.request import context
 from streamkit.resource import Open, resource_of
 from streamkit.response import StreamResponse
 from streamkit.rows.records import read_records
-from streamkit.rows.tables import Table, check_rows, read_table
+from streamkit.rows.tables import Table, check_rows, is_in_batches, read_table
 from streamkit.source import Inline, check_source
 from streamkit.stream.record import Record
 
@@ -97,16 +97,16 @@ class BaseStreamingService(ABC, Generic[R]):
         serialize: Callable[[T], str] | None,
         chosen: Sequence[str] | None = None,
     ) -> tuple[Source[Any], Sequence[str] | None]:
-        """The rows as this framework reads them, and their columns if their source knows them.
+        """The rows of a source, and their columns if it knows them.
 
         ``chosen`` are the names of the columns that will be exported, if they are not all: others
         need not be read.
         """
         if serialize is None:
             check_rows(rows)
-        source, columns = read_table(rows)
+        source, columns = read_table(rows, in_rows=serialize is not None)
         check_source("rows", source)
-        return cls.read(source), columns
+        return source, columns
 
     @classmethod
     @_public
@@ -256,13 +256,9 @@ class BaseStreamingService(ABC, Generic[R]):
             **UNSNIFFED,
         }
         batches = read_records(rows) if found.is_columnar else None
-        if batches is None:
-            source, names = cls.read_rows(rows, serialize, [*chosen] if chosen else None)
-            plan = Plan(kind.EXPORT, source, found.encode(serialize, names, chosen))
-        else:
-            source, known = batches
-            encoder = found.encode(None, known, chosen)
-            plan = Plan(kind.EXPORT_OF_BATCHES, cls.read(source), encoder)
+        read, names = batches or cls.read_rows(rows, serialize, [*chosen] if chosen else None)
+        export = kind.EXPORT_OF_BATCHES if is_in_batches(read) else kind.EXPORT
+        plan = Plan(export, cls.read(read), found.encode(serialize, names, chosen))
         return cls._respond(plan, name, headers, Coded() if found.is_text else Negotiator())
 
     @classmethod

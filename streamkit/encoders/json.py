@@ -26,6 +26,9 @@ class JsonEncoder(RowEncoder):
     def _read(self, rows: Sequence[Any]) -> Sequence[Any]:
         return self._columns.records(rows, self._number)
 
+    def _arrange(self, columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        return self._columns.objects(columns)
+
     def _write(self, values: Sequence[Any]) -> bytes:
         # A line end inside of a JSON value is always escaped, so that each one here ends a row.
         return self._frame(json_lines(values)[:-1].replace(b"\n", b",\n"))

@@ -18,6 +18,9 @@ class NdjsonEncoder(RowEncoder):
     def _read(self, rows: Sequence[Any]) -> Sequence[Any]:
         return self._columns.records(rows, self._number)
 
+    def _arrange(self, columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        return self._columns.objects(columns)
+
     def _write(self, values: Sequence[Any]) -> bytes:
         return json_lines(values)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from streamkit.encoders.base import Encoder
 from streamkit.rows.reading import Columns
+from streamkit.rows.slices import Slice
 from streamkit.rows.values import json_of, repaired
 
 __all__ = ["RowEncoder"]
@@ -39,6 +40,10 @@ class RowEncoder(Encoder):
             for row in batch:
                 yield self._frame_serialized(self._serialize(row))
             return
+        if type(batch[0]) is Slice:
+            for part in batch:
+                yield from self._encode_slice(part)
+            return
         try:
             piece = self._write(self._read(batch))
         except Exception:
@@ -48,6 +53,16 @@ class RowEncoder(Encoder):
                 yield self._encode_row(row)
         else:
             self._number += len(batch)
+            yield piece
+
+    def _encode_slice(self, part: Slice) -> Iterator[bytes]:
+        columns = part.columns
+        try:
+            piece = self._write(self._arrange(self._columns.pick(columns)))
+        except Exception:
+            yield from map(self._encode_row, zip(*columns, strict=True))
+        else:
+            self._number += len(columns[0])
             yield piece
 
     def _encode_row(self, row: Any) -> bytes:
@@ -114,6 +129,10 @@ class RowEncoder(Encoder):
     @abstractmethod
     def _read(self, rows: Sequence[Any]) -> Sequence[Any]:
         """What ``_write`` takes of ``rows``: records, or columns."""
+
+    def _arrange(self, columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """What ``_write`` takes of the columns of rows."""
+        return columns
 
     @abstractmethod
     def _write(self, values: Sequence[Any]) -> bytes:

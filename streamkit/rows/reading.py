@@ -191,7 +191,7 @@ class Columns:
         if self._titles is not None:
             if self.names is None:
                 self.learn(rows[0])
-            return _records(self._titles, zip(*self.values(rows, number), strict=True))
+            return self.objects(self.values(rows, number))
         kind: Any = type(rows[0])
         if countOf(map(type, rows), kind) == len(rows):
             records = self._uniform_records(kind, rows)
@@ -213,6 +213,17 @@ class Columns:
                 return columns
         values = [self._row_values(row, index) for index, row in enumerate(rows, number)]
         return [*zip(*values, strict=True)]
+
+    def pick(self, columns: list[Sequence[Any]]) -> list[Sequence[Any]]:
+        """Those of all ``columns`` of the source that were chosen, in their order."""
+        if self.chosen is None:
+            return columns
+        places = {name: place for place, name in enumerate(self.names or ())}
+        return [columns[places[name]] for name in self.chosen]
+
+    def objects(self, columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """The rows of ``columns``, which are those that are exported, as msgspec takes them."""
+        return _records(self.titles or (), zip(*columns, strict=True))
 
     def cells(self, row: Any, number: int) -> Iterator[tuple[str, Any]]:
         """What each column of ``row`` is called in an error, and its value."""
@@ -266,11 +277,7 @@ class Columns:
             and self._carried(naming, rows) <= {None, names}
             and _all_of_length(rows, len(names))
         ):
-            columns: list[Sequence[Any]] = [*zip(*rows, strict=True)]
-            if chosen is None:
-                return columns
-            places = {name: place for place, name in enumerate(names)}
-            return [columns[places[name]] for name in chosen]
+            return self.pick([*zip(*rows, strict=True)])
         return None
 
     def _carried(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from streamkit.rows.tables import Rows
+from streamkit.rows.tables import Slices
 from streamkit.source import Inline, inline
 
 __all__ = ["read_records"]
@@ -24,17 +24,17 @@ def read_records(source: Any) -> tuple[Any, Sequence[str]] | None:
         found = read_records(source.iterable)
         return found and (inline(found[0]), found[1])
     if hasattr(source, "read_next_batch"):
-        return Rows(source, partial(_of_batches, source)), source.schema.names
+        return Slices(source, partial(_of_batches, source)), source.schema.names
     if hasattr(source, "to_pylist") and hasattr(source, "schema"):
         batches = source.to_batches() if hasattr(source, "to_batches") else [source]
-        return Rows(source, partial(_of_batches, batches)), source.schema.names
+        return Slices(source, partial(_of_batches, batches)), source.schema.names
     if hasattr(source, "to_arrow_reader"):
         names = [column[0] for column in source.description]
-        return Rows(source, partial(_of_reader, source)), names
+        return Slices(source, partial(_of_reader, source)), names
     if hasattr(source, "iter_rows") and hasattr(source, "to_arrow"):
-        return Rows(source, partial(_of_polars, source)), source.columns
+        return Slices(source, partial(_of_polars, source)), source.columns
     if hasattr(source, "itertuples"):
-        return Rows(source, partial(_of_pandas, source)), [*map(str, source.columns)]
+        return Slices(source, partial(_of_pandas, source)), [*map(str, source.columns)]
     return None
 
 

@@ -8,15 +8,10 @@ from functools import partial
 from itertools import chain
 from typing import Any, Final, Protocol
 
+from streamkit.rows.slices import ROWS_AT_ONCE, slices_of_arrow, slices_of_pandas, slices_of_polars
 from streamkit.source import Inline, inline
 
-__all__ = ["Rows", "Table", "check_rows", "read_table"]
-
-ROWS_AT_ONCE: Final = 1000
-"""Rows that are fetched, or made of columns, at a time.
-
-As many as SQLAlchemy fetches at the most of a result that it streams (``max_row_buffer``).
-"""
+__all__ = ["Slices", "Table", "check_rows", "is_in_batches", "read_table"]
 
 NOT_ROWS: Final = {
     "DataFrame.items": "names of columns, each with its column",
@@ -68,31 +63,50 @@ def check_rows(source: Any) -> None:
         )
 
 
-def read_table(source: Any) -> tuple[Any, Sequence[Any] | None]:
+def read_table(source: Any, *, in_rows: bool = False) -> tuple[Any, Sequence[Any] | None]:
     """The rows of ``source`` and the names of their columns; ``source`` and None if it knows none.
 
     Known are DB-API cursors (PEP 249) and their async likes, results of SQLAlchemy's, frames of
     pandas and polars, relations of DuckDB, and tables, record batches and their readers of Arrow.
     The rows are iterable once, sync or async as the source is; to close them closes the source.
+    Those of frames and of Arrow come as a ``Slice`` of many each, unless ``in_rows`` forbids it.
     """
     if isinstance(source, Inline):
-        rows, names = read_table(source.iterable)
+        rows, names = read_table(source.iterable, in_rows=in_rows)
         return inline(rows), names
     if _yields_entities(source):
         source = source.scalars()
     if hasattr(source, "fetchmany"):
         return _fetched(source), _names_of_result(source)
     if hasattr(source, "iter_rows"):
-        return Rows(source, source.iter_rows), source.columns
+        if in_rows or not hasattr(source, "get_columns"):
+            return Rows(source, source.iter_rows), source.columns
+        return Slices(source, partial(slices_of_polars, source)), source.columns
     if hasattr(source, "itertuples"):
-        rows = Rows(source, partial(source.itertuples, index=False, name=None))
         # The names of pandas' columns are of any type, numbers for one.
-        return rows, [*map(str, source.columns)]
+        names = [*map(str, source.columns)]
+        if in_rows:
+            return Rows(source, partial(source.itertuples, index=False, name=None)), names
+        return Slices(source, partial(slices_of_pandas, source)), names
     if hasattr(source, "read_next_batch"):
-        return Rows(source, partial(_arrow_rows, source)), source.schema.names
+        return _of_arrow(source, source, in_rows), source.schema.names
     if hasattr(source, "to_pylist") and hasattr(source, "schema"):
-        return Rows(source, partial(_arrow_rows, [source])), source.schema.names
+        return _of_arrow(source, [source], in_rows), source.schema.names
     return source, None
+
+
+def is_in_batches(rows: Any) -> bool:
+    """Whether each element of what was read is many rows."""
+    return isinstance(rows.iterable if isinstance(rows, Inline) else rows, Slices)
+
+
+def _of_arrow(source: Any, batches: Any, in_rows: bool) -> "Rows":
+    slices = partial(slices_of_arrow, batches)
+    if not in_rows:
+        return Slices(source, slices)
+    return Rows(
+        source, lambda: (row for each in slices() for row in zip(*each.columns, strict=True))
+    )
 
 
 def _yields_entities(result: Any) -> bool:
@@ -122,13 +136,6 @@ def _fetched(result: Any) -> Any:
     return Rows(result, partial(chain.from_iterable, batches))
 
 
-def _arrow_rows(batches: Any) -> Iterator[tuple[Any, ...]]:
-    for batch in batches:
-        for start in range(0, batch.num_rows, ROWS_AT_ONCE):
-            columns = batch.slice(start, ROWS_AT_ONCE).columns
-            yield from zip(*(column.to_pylist() for column in columns), strict=True)
-
-
 class _Closing:
     """Something that is read once, and closes the source that it comes from."""
 
@@ -147,6 +154,10 @@ class Rows(_Closing):
     def __iter__(self) -> Iterator[Any]:
         rows: Iterator[Any] = self._read()
         return rows
+
+
+class Slices(Rows):
+    """Rows that come as a ``Slice`` or a record batch of many each."""
 
 
 class _AsyncRows(_Closing):

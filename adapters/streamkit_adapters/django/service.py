@@ -46,5 +46,4 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
         """The rows, and the columns of a queryset: ``serialize`` is passed its objects, though."""
         if not isinstance(rows, QuerySet) or serialize is not None:
             return super().read_rows(rows, serialize, chosen)
-        table, columns = table_of(rows, chosen)
-        return cls.read(table), columns
+        return table_of(rows, chosen)

@@ -52,6 +52,9 @@ File = str | PathLike[str] | IO[bytes] | bytes | bytearray | memoryview
 UNSNIFFED: Final = {"X-Content-Type-Options": "nosniff"}
 """Keeps browsers from taking what is downloaded for a page (WHATWG Fetch, section 3.6)."""
 
+UNCOLLECTED: Final = {"X-Accel-Buffering": "no"}
+"""Has nginx and its like send on what they get at once (ngx_http_proxy_module)."""
+
 PRIVATE: Final = "private, no-cache"
 """What is downloaded may be one user's alone. Without a word on it, caches make up how long it is
 fresh (RFC 9111, section 4.2.2)."""
@@ -135,7 +138,7 @@ class BaseStreamingService(ABC, Generic[R]):
             # What a middlebox compresses it also collects, and holds events back for that
             # (RFC 9111, section 5.2.2.6).
             "Cache-Control": "no-cache, no-transform",
-            "X-Accel-Buffering": "no",
+            **UNCOLLECTED,
         }
         encoder = SSEEncoder(serialize, blank_after_comments=True)
         plan = Plan(kind.SSE, cls.read(events), encoder)
@@ -254,6 +257,7 @@ class BaseStreamingService(ABC, Generic[R]):
             ),
             "Cache-Control": NOT_STORED,
             **UNSNIFFED,
+            **(UNCOLLECTED if found.is_read_live else {}),
         }
         batches = read_records(rows) if found.is_columnar else None
         read, names = batches or cls.read_rows(rows, serialize, [*chosen] if chosen else None)

@@ -83,6 +83,7 @@ UNSNIFFED = {"X-Content-Type-Options": "nosniff"}
                 "Content-Disposition": 'attachment; filename="orders.ndjson"',
                 **UNSNIFFED,
                 "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
             },
             b'{"a":1}\n',
         ),

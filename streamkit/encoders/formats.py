@@ -28,6 +28,8 @@ class Format(NamedTuple):
     encoder: Callable[..., RowEncoder]
     is_text: bool = True
     """Whether a row may be given as text, and the whole is to be compressed."""
+    is_read_live: bool = False
+    """Whether its readers take rows as they come, so that no proxy should collect them."""
     is_columnar: bool = False
     """Whether it takes record batches of Arrow in the place of rows."""
 
@@ -66,7 +68,7 @@ _FORMATS: Final[dict[str, Format]] = {
     "csv": Format(CSV, ".csv", CsvEncoder),
     "csv-excel": Format(CSV, ".csv", ExcelCsvEncoder),
     "csv-excel-decimal-comma": Format(CSV, ".csv", DecimalCommaCsvEncoder),
-    "ndjson": Format("application/x-ndjson", ".ndjson", NdjsonEncoder),
+    "ndjson": Format("application/x-ndjson", ".ndjson", NdjsonEncoder, is_read_live=True),
     "xlsx": Format(SPREADSHEET, ".xlsx", XlsxEncoder, is_text=False),
     "parquet": Format(
         "application/vnd.apache.parquet", ".parquet", _parquet, is_text=False, is_columnar=True

@@ -77,6 +77,21 @@ def test_an_event_arrives_while_the_stream_goes_on(
         assert response.status == 200
 
 
+def test_a_row_of_ndjson_arrives_while_the_stream_goes_on(
+    server: Server, proxy: Nginx, source: str, name: str
+) -> None:
+    with proxy.client() as client:
+        client.ask("/lines", name=name, source=source)
+        server.tell(name, "one")
+        response = client.read_head()
+        assert response.readline() == b'"one"\n'
+        server.tell(name, "two")
+        assert response.readline() == b'"two"\n'
+        server.tell(name, None)
+        assert response.read() == b""
+        assert response.status == 200
+
+
 @pytest.mark.parametrize("source", ["async"])
 def test_a_client_that_leaves_is_noticed(
     beating_server: Server, version: str, source: str, name: str

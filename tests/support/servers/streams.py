@@ -137,6 +137,8 @@ def answer(service: type[BaseStreamingService[R]], path: str, parameters: Mappin
             return service.sse("events", query.source(lambda n: f"{n}".ljust(width, ".")))
         case "/letters":
             return service.sse("letters", query.letters())
+        case "/lines":
+            return service.export("lines", query.letters(), "ndjson")
         case "/export":
             rows = query.source(lambda n: {"n": n, "text": f"row {n}"})
             return service.export("rows", rows, query["format"])  # type: ignore[arg-type]

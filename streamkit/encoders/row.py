@@ -80,15 +80,13 @@ class RowEncoder(Encoder):
         It stays the error that it is, as it may be one of a row's own code.
         """
         where = f"row {self._number}"
-        if str(error).startswith("row "):
-            return
         column = self._unencodable(row)
         if column is not None:
             where = f"{where}, column {column}"
-        if type(error) in (TypeError, ValueError) and len(error.args) == 1:
-            error.args = (f"{where}: {error}",)
-        else:
+        if not _is_ours(error):
             error.add_note(f"It was raised for {where} of the export.")
+        elif not str(error).startswith(f"{where} "):
+            error.args = (f"{where}: {error}",)
 
     def _unencodable(self, row: Any) -> str | None:
         """The column of the first value that has no form; None if it is not one value's fault."""
@@ -116,7 +114,8 @@ class RowEncoder(Encoder):
     def _frame_serialized(self, text: Any) -> bytes:
         if not isinstance(text, str | bytes):
             raise TypeError(
-                f"serialize must return a row's text as str or bytes, got {type(text).__name__}"
+                "serialize must return all of a row's text as str or bytes, got "
+                f"{type(text).__name__}: to change a value of a row, yield another row"
             )
         piece = self._frame(self._utf8(text) if isinstance(text, str) else text)
         self._number += 1
@@ -144,3 +143,15 @@ class RowEncoder(Encoder):
     @abstractmethod
     def _frame(self, text: bytes) -> bytes:
         """A row's own text, from ``serialize``, as it stands among others."""
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether the error was raised here, and is not one of a row's own code, which may go on to it.
+
+    One of a library's that has no code in Python, such as msgspec's, is taken for ours.
+    """
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    name = "" if traceback is None else traceback.tb_frame.f_globals.get("__name__", "")
+    return type(error) in (TypeError, ValueError) and name.startswith("streamkit.")

@@ -49,8 +49,8 @@ def plain(value: Any) -> Any:
         if hasattr(value, method):
             return getattr(value, method)()
     raise TypeError(
-        f"a value of type {kind.__name__} cannot be encoded: "
-        "pass a serialize that turns it into text"
+        f"a value of type {kind.__name__} cannot be encoded: yield in its place what can, such as "
+        "its str()"
     )
 
 

@@ -47,7 +47,7 @@ def read(row: Any) -> tuple[Names | None, Sequence[Any]]:
         return naming(row), row
     raise TypeError(
         "a row must be a mapping, a sequence or an object that declares its fields, "
-        f"got {kind.__name__}: pass a serialize that turns it into text"
+        f"got {kind.__name__}: yield a mapping or a tuple of what is to be exported of it"
     )
 
 

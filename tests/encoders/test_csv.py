@@ -55,7 +55,10 @@ def test_a_serialize_that_returns_no_text_breaks_off() -> None:
     body, error = encoded_until_raised(encoder, [1, 1, 0])
     assert body == b"1\n1\n"
     assert isinstance(error, TypeError)
-    assert str(error) == "serialize must return a row's text as str or bytes, got int"
+    assert str(error) == (
+        "serialize must return all of a row's text as str or bytes, got int: "
+        "to change a value of a row, yield another row"
+    )
 
 
 def test_a_lone_surrogate_from_serialize_is_repaired() -> None:

@@ -51,7 +51,10 @@ def test_a_row_of_ndjson_may_not_have_many_lines() -> None:
 def test_a_serialize_that_returns_no_text_breaks_off(encoder: Callable[[Any], Any]) -> None:
     _, error = encoded_until_raised(encoder(lambda row: row), [{"a": 1}])
     assert isinstance(error, TypeError)
-    assert str(error) == "serialize must return a row's text as str or bytes, got dict"
+    assert str(error) == (
+        "serialize must return all of a row's text as str or bytes, got dict: "
+        "to change a value of a row, yield another row"
+    )
 
 
 @pytest.mark.parametrize("encoder", [JsonEncoder, NdjsonEncoder])

@@ -1,7 +1,8 @@
 """Streaming HTTP responses for WSGI and ASGI, from sync and async iterators."""
 
-from streamkit import metrics
-from streamkit.errors import NothingMore, SizeMismatch
+from streamkit import channels, metrics
+from streamkit.channels import Channel, merge
+from streamkit.errors import FellBehind, NothingMore, SizeMismatch
 from streamkit.event import ServerSentEvent
 from streamkit.metrics import MetricsService
 from streamkit.request import RequestContext, context, request_context
@@ -9,13 +10,15 @@ from streamkit.response import StreamResponse
 from streamkit.rows.formulas import escape_formulas
 from streamkit.service import BaseStreamingService, ExportFormat, StreamingService
 from streamkit.signals import shutdown, shutdown_on_signals
-from streamkit.source import inline
+from streamkit.source import inline, lossless
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BaseStreamingService",
+    "Channel",
     "ExportFormat",
+    "FellBehind",
     "MetricsService",
     "NothingMore",
     "RequestContext",
@@ -24,9 +27,12 @@ __all__ = [
     "StreamResponse",
     "StreamingService",
     "__version__",
+    "channels",
     "context",
     "escape_formulas",
     "inline",
+    "lossless",
+    "merge",
     "metrics",
     "request_context",
     "shutdown",

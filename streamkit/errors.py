@@ -1,6 +1,13 @@
 """The errors of the kit's own."""
 
-__all__ = ["NothingMore", "SizeMismatch"]
+__all__ = ["FellBehind", "NothingMore", "SizeMismatch"]
+
+
+class FellBehind(Exception):
+    """A lossless subscriber was so slow that its channel no longer has what comes next for it.
+
+    Its stream is broken off, and its client comes back with the id of the last event that it had.
+    """
 
 
 class NothingMore(Exception):

@@ -3,13 +3,32 @@
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-__all__ = ["DOWNLOAD", "EXPORT", "EXPORT_OF_BATCHES", "MAX_BUFFERED_BYTES", "SSE", "Kind"]
+__all__ = [
+    "DOWNLOAD",
+    "EXPORT",
+    "EXPORT_OF_BATCHES",
+    "LOSSLESS",
+    "MAX_AWAY",
+    "MAX_BUFFERED_BYTES",
+    "SSE",
+    "Kind",
+]
 
 MAX_BUFFERED_BYTES: Final = 4 * 1024 * 1024
 """What a buffer holds of elements that are bytes or text, or one element that is larger.
 
 A judgement: a source of large pieces need not wait for each of them, and 256 clients that do not
 read hold 1 GiB at the most.
+"""
+
+MAX_AWAY: Final = 0.1
+"""Seconds that a consumer may be away with a chunk before it misses elements.
+
+So a burst reaches a client that keeps up whole, however late the scheduler lets the consumer run,
+and a client that does not holds the source up once a drain, and never once an element. A judgement:
+a consumer that waits for the interpreter has had twenty turns of others before it
+(``sys.getswitchinterval()`` is 5 ms), and an event that comes a tenth of a second later still is
+the present to whoever looks at it.
 """
 
 
@@ -44,6 +63,10 @@ class Kind:
 # (proxy_read_timeout is 60 s); WHATWG HTML, 9.2.7, advises 15 s or so where there are legacy
 # proxies. Why a stream is retired after an hour is in docs/shutdown.md.
 SSE = Kind("sse", capacity=64, strategy="sliding", heartbeat=30.0, live=True, max_age=3600.0)
+
+# Every token of an answer counts, and it ends by itself: its age does not end it, nor does the end
+# of the process, for as long as the server gives it.
+LOSSLESS = Kind("sse", capacity=128, strategy="suspend", heartbeat=30.0, live=True, max_age=None)
 DOWNLOAD = Kind(
     "download",
     capacity=256,

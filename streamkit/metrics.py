@@ -25,7 +25,15 @@ from streamkit.label import visible
 from streamkit.log import say_once
 from streamkit.updates import Updates
 
-__all__ = ["MetricsService", "Outcome", "StreamMetrics", "expose", "stream_metrics", "use"]
+__all__ = [
+    "MetricsService",
+    "Outcome",
+    "StreamMetrics",
+    "expose",
+    "registry_in_use",
+    "stream_metrics",
+    "use",
+]
 
 Outcome = Literal["completed", "disconnected", "retired", "failed"]
 """How a stream ended: with its source; as its client left; as it was old, or its process ended; by
@@ -403,6 +411,11 @@ def use(registry: CollectorRegistry | None) -> None:
     if registry is not None:
         MetricsService(registry)
     _registry = registry
+
+
+def registry_in_use() -> CollectorRegistry | None:
+    """The registry that is counted in; None if metrics are off."""
+    return _registry
 
 
 def expose(accept: str = "") -> tuple[bytes, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamkit.encoders import Encoder
+from streamkit.feed import Subscribable
 from streamkit.kind import Kind
 from streamkit.source import Inline
 
@@ -21,5 +22,5 @@ class Plan:
     """
 
     kind: Kind
-    source: Iterable[Any] | AsyncIterable[Any] | Inline[Any]
+    source: Iterable[Any] | AsyncIterable[Any] | Inline[Any] | Subscribable
     encoder: Encoder

@@ -16,7 +16,16 @@ from werkzeug.datastructures import Headers
 from streamkit.admission import Admission, limits
 from streamkit.log import say_once
 
-__all__ = ["Client", "Request", "RequestContext", "context", "request_context", "tenant_name"]
+__all__ = [
+    "Client",
+    "Request",
+    "RequestContext",
+    "context",
+    "known_last_event_id",
+    "last_event_id",
+    "request_context",
+    "tenant_name",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +81,8 @@ class Request:
     take away: it is awaited after the first chunk only."""
     inline: bool = False
     """Whether a sync source is to stay on the thread of its consumer, as if it were marked so."""
+    has_siblings: bool = False
+    """Whether the server says that it has other processes as well (``wsgi.multiprocess``)."""
 
 
 class _NoRequest(RequestContext):
@@ -100,6 +111,13 @@ context: ContextVar[RequestContext] = ContextVar("streamkit.context", default=_N
 """What a source may know of the request that it answers: ``streamkit.context.get()``."""
 
 
+def known_last_event_id() -> str | None:
+    """The last event that the client of this request saw; None where there is no request."""
+    # A job and a test, too, may follow a channel.
+    found = context.get()
+    return None if found is _NO_REQUEST else found.last_event_id
+
+
 @contextmanager
 def request_context(
     method: str,
@@ -121,7 +139,7 @@ def request_context(
         RequestContext(
             method=method,
             headers=headers,
-            last_event_id=_last_event_id(headers, query) or None,
+            last_event_id=last_event_id(headers, query),
             tenant=tenant_name(tenant),
         )
     )
@@ -133,10 +151,11 @@ def request_context(
         context.reset(token)
 
 
-def _last_event_id(headers: Headers, query: str) -> str | None:
+def last_event_id(headers: Headers, query: str = "") -> str | None:
+    """What a client sends as ``Last-Event-ID``, or as ``lastEventId`` in its query string."""
     if "Last-Event-ID" in headers:
-        return _from_utf8(headers["Last-Event-ID"])
-    return next((value for name, value in parse_qsl(query) if name == "lastEventId"), None)
+        return _from_utf8(headers["Last-Event-ID"]) or None
+    return next((value for name, value in parse_qsl(query) if name == "lastEventId"), None) or None
 
 
 def tenant_name(value: object) -> str:

@@ -13,6 +13,7 @@ from werkzeug.datastructures import Headers
 from streamkit import signals
 from streamkit.admission import limits
 from streamkit.encoders import OctetsEncoder, SSEEncoder
+from streamkit.feed import Subscribable
 from streamkit.http.events import is_event_source
 from streamkit.http.headers import ResponseHeaders
 from streamkit.http.negotiation import (
@@ -24,8 +25,11 @@ from streamkit.http.negotiation import (
     without_body,
 )
 from streamkit.kind import DOWNLOAD
+from streamkit.loop import asyncio_loop, running_loop
+from streamkit.lost import look_for_lost, lose
 from streamkit.metrics import StreamMetrics
 from streamkit.neutral import Neutral
+from streamkit.once import Once
 from streamkit.plan import Plan
 from streamkit.reply import Reply
 from streamkit.request import Client, Request
@@ -33,14 +37,11 @@ from streamkit.source import Inline, Source
 from streamkit.stream.async_chunks import AsyncChunks, Departure
 from streamkit.stream.batches import RETRY
 from streamkit.stream.chunks import Chunks
-from streamkit.stream.lost import look_for_lost, lose
-from streamkit.stream.once import Once
 from streamkit.stream.pipeline import AsyncWait, Pipeline, Wait, follower, on_loop, on_thread
 from streamkit.stream.record import Record
 from streamkit.stream.server_file import FileStream, ServerFile
 from streamkit.stream.setting import Callback, Setting
 from streamkit.stream.unread import Unread
-from streamkit.stream.wake import asyncio_loop, running_loop
 
 __all__ = ["StreamResponse"]
 
@@ -263,6 +264,8 @@ class StreamResponse(Neutral):
         if rejection is not None:
             status, body = rejection
             return Answer(status, None), body
+        if request.has_siblings and isinstance(plan.source, Subscribable):
+            plan.source.tell_of_siblings()
         file = answer.file
         if file is None or not (request.sends_files or (request.sends_paths and file.path)):
             return answer, b""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from os import PathLike
 from typing import IO, Any, Final, Generic, TypeVar
 
@@ -20,7 +20,8 @@ from streamkit.arguments import (
     check_name,
     check_size,
 )
-from streamkit.encoders import OctetsEncoder, SSEEncoder
+from streamkit.channels import Channel, Merged
+from streamkit.encoders import OctetsEncoder, PublishedEncoder, SSEEncoder
 from streamkit.encoders.formats import ExportFormat, format_of
 from streamkit.errors import SizeMismatch
 from streamkit.event import ServerSentEvent
@@ -37,7 +38,7 @@ from streamkit.resource import Open, resource_of
 from streamkit.response import StreamResponse
 from streamkit.rows.records import read_records
 from streamkit.rows.tables import Table, check_rows, is_in_batches, read_table
-from streamkit.source import Inline, check_source
+from streamkit.source import Inline, Lossless, check_source
 from streamkit.stream.record import Record
 
 __all__ = ["BaseStreamingService", "ExportFormat", "StreamingService"]
@@ -116,7 +117,7 @@ class BaseStreamingService(ABC, Generic[R]):
     def sse(
         cls,
         name: str,
-        events: Source[T],
+        events: Source[T] | Lossless[T] | Channel | Merged,
         serialize: Callable[[T], ServerSentEvent | Mapping[str, Any] | str] | None = None,
     ) -> R:
         """A live stream of server-sent events (WHATWG HTML, section 9.2).
@@ -127,11 +128,14 @@ class BaseStreamingService(ABC, Generic[R]):
         comment ``: dropped N``. A comment ``: heartbeat`` is sent every 30 seconds, and at first
         when the source has been silent for a tenth of a second, to carry the head.
 
+        ``events`` may be a ``Channel``, or several that are merged, which takes no ``serialize``:
+        a client gets what is published from then on, or after its ``Last-Event-ID``, and is told by
+        an event ``gap`` what it misses. Under ``lossless`` no event is dropped.
+
         An event that cannot be sent (a line break in ``event`` or ``id``, a bad ``retry``) is
         logged, counted and replaced by a comment ``: refused``; the stream goes on.
         """
         check_name("name", name)
-        check_source("events", events)
         check_callable("serialize", serialize)
         headers = {
             "Content-Type": "text/event-stream",
@@ -140,9 +144,21 @@ class BaseStreamingService(ABC, Generic[R]):
             "Cache-Control": "no-cache, no-transform",
             **UNCOLLECTED,
         }
-        encoder = SSEEncoder(serialize, blank_after_comments=True)
-        plan = Plan(kind.SSE, cls.read(events), encoder)
-        return cls._respond(plan, name, headers, Events(serialize))
+        is_lossless = isinstance(events, Lossless)
+        source = events.events if isinstance(events, Lossless) else events
+        if isinstance(source, Channel | Merged):
+            if serialize is not None:
+                raise TypeError(
+                    "serialize must be None for a channel, whose events are encoded when they are "
+                    "published: pass a generator of its events to send others in their place"
+                )
+            published = source.subscribed(is_lossless=is_lossless)
+            plan = Plan(kind.SSE, published, PublishedEncoder(blank_after_comments=True))
+            return cls._respond(plan, name, headers, Events(PublishedEncoder))
+        check_source("events", source)
+        row = kind.LOSSLESS if is_lossless else kind.SSE
+        plan = Plan(row, cls.read(source), SSEEncoder(serialize, blank_after_comments=True))
+        return cls._respond(plan, name, headers, Events(partial(SSEEncoder, serialize)))
 
     @classmethod
     @_public
@@ -176,6 +192,7 @@ class BaseStreamingService(ABC, Generic[R]):
         Raises OSError for a path where there is no file that can be read.
         """
         check_name("name", name)
+        _refuse_channel("source", source)
         check_size(size)
         content_type = check_content_type(content_type)
         disposition = content_disposition(filename, inline=inline, content_type=content_type)
@@ -243,6 +260,7 @@ class BaseStreamingService(ABC, Generic[R]):
         are installed; a workbook is compressed by itself.
         """
         check_name("name", name)
+        _refuse_channel("rows", rows)
         check_callable("serialize", serialize)
         chosen = check_columns(columns)
         if chosen is not None and serialize is not None:
@@ -284,3 +302,8 @@ class StreamingService(BaseStreamingService[StreamResponse]):
     @classmethod
     def respond(cls, response: StreamResponse) -> StreamResponse:
         return response
+
+
+def _refuse_channel(argument: str, value: object) -> None:
+    if isinstance(value, Channel | Merged):
+        raise TypeError(f"{argument} must not be a channel, which has no end: stream it by sse")

@@ -5,13 +5,17 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar, cast
 
+from streamkit.feed import Subscribable
+
 __all__ = [
     "Inline",
+    "Lossless",
     "Source",
     "aclose",
     "check_async",
     "check_source",
     "inline",
+    "lossless",
     "under_gevent",
 ]
 
@@ -50,6 +54,8 @@ def inline(iterable: Iterable[T]) -> Inline[T]:
         rows = sqlite3.connect("shop.db").execute("select id, status from orders")
         return StreamingService.export("orders", inline(rows), "csv")
     """
+    if isinstance(iterable, Lossless):
+        raise TypeError("iterable must not be lossless yet: lossless(inline(…)) marks it as both")
     check_source("iterable", iterable)
     if isinstance(iterable, Inline):
         return iterable
@@ -61,6 +67,38 @@ def inline(iterable: Iterable[T]) -> Inline[T]:
     return Inline(iterable)
 
 
+class Lossless(Generic[T]):
+    """What ``lossless`` returns: events of which a slow client is to miss none."""
+
+    __slots__ = ("events",)
+
+    def __init__(self, events: "Iterable[T] | AsyncIterable[T] | Inline[T]") -> None:
+        self.events = events
+
+
+def lossless(
+    events: "Iterable[T] | AsyncIterable[T] | Inline[T] | Lossless[T]",
+) -> Lossless[T]:
+    """Mark a source of events that has an end, and of which each counts: for ``sse``.
+
+    For the tokens of an answer, or the lines of a log: where a client is slow, the source waits
+    once 128 of its events do, and none is dropped. No age ends such a stream; at the end of the
+    process it goes on for as long as the server waits for it.
+
+    A lossless channel waits for nobody. Its client is never told of a gap while it is connected: if
+    it is so slow that the history no longer has what comes next, the stream is broken off, and the
+    client comes back with its last id. Age and the end of the process end it like any channel's.
+
+    Raises TypeError if ``events`` is no source of elements::
+
+        return StreamingService.sse("answer", lossless(tokens(prompt)))
+    """
+    if isinstance(events, Lossless):
+        return events
+    check_source("events", events)
+    return Lossless(events)
+
+
 def check_source(argument: str, value: object) -> None:
     """Raise TypeError, naming ``argument``, if ``value`` is no source of elements.
 
@@ -69,6 +107,8 @@ def check_source(argument: str, value: object) -> None:
     """
     if isinstance(value, Inline):
         return
+    if isinstance(value, Lossless):
+        raise TypeError(f"{argument} must not be lossless: that is for sse, and nothing else drops")
     expected = f"{argument} must be an iterable or async iterable of elements"
     if inspect.iscoroutine(value):
         value.close()
@@ -125,7 +165,9 @@ class Source:
 
     __slots__ = ("_iterable", "_iterator", "inline", "never_waits")
 
-    def __init__(self, iterable: Iterable[Any] | AsyncIterable[Any] | Inline[Any]) -> None:
+    def __init__(
+        self, iterable: Iterable[Any] | AsyncIterable[Any] | Inline[Any] | Subscribable
+    ) -> None:
         self.inline = isinstance(iterable, Inline)
         self._iterable: Any = iterable.iterable if isinstance(iterable, Inline) else iterable
         self._iterator: Any = None

@@ -28,7 +28,9 @@ from streamkit.adapting.connection import ClientLeft
 from streamkit.adapting.gate import Gate
 from streamkit.adapting.wsgi import status_line, wsgi_body, wsgi_request
 from streamkit.arguments import check_tenant
+from streamkit.loop import running_loop
 from streamkit.metrics import expose
+from streamkit.once import LastOf, Once
 from streamkit.reply import Reply
 from streamkit.request import Client, Request, context, tenant_name
 from streamkit.response import StreamResponse
@@ -38,9 +40,7 @@ from streamkit.service import BaseStreamingService, Source
 from streamkit.source import Inline, aclose
 from streamkit.stream.async_chunks import AsyncChunks
 from streamkit.stream.chunks import Chunks
-from streamkit.stream.once import LastOf, Once
 from streamkit.stream.server_file import BLOCK_BYTES, ServerFile
-from streamkit.stream.wake import running_loop
 
 __all__ = [
     "BLOCK_BYTES",

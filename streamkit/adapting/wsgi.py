@@ -25,6 +25,7 @@ def wsgi_request(environ: "WSGIEnvironment") -> Request:
         headers=EnvironHeaders(environ),
         sends_files="wsgi.file_wrapper" in environ,
         client=partial(client_of, environ),
+        has_siblings=bool(environ.get("wsgi.multiprocess")),
     )
 
 

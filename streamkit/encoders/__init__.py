@@ -7,6 +7,7 @@ from streamkit.encoders.excel_csv import DecimalCommaCsvEncoder, ExcelCsvEncoder
 from streamkit.encoders.json import JsonEncoder
 from streamkit.encoders.ndjson import NdjsonEncoder
 from streamkit.encoders.octets import OctetsEncoder
+from streamkit.encoders.published import PublishedEncoder
 from streamkit.encoders.sse import SSEEncoder
 from streamkit.encoders.xlsx import XlsxEncoder
 
@@ -19,6 +20,7 @@ __all__ = [
     "JsonEncoder",
     "NdjsonEncoder",
     "OctetsEncoder",
+    "PublishedEncoder",
     "SSEEncoder",
     "XlsxEncoder",
 ]

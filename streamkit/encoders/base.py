@@ -37,6 +37,10 @@ class Encoder(ABC):
         """The bytes after the last element. Raises an error if the body is not whole by then."""
         return b""
 
+    def dropped(self, elements: int) -> bytes:
+        """The bytes that say how many elements were dropped just now."""
+        return self.comment(f"dropped {elements}")
+
     def retry(self, milliseconds: int) -> bytes:
         """The bytes that say when a client is to come back; none in a format that cannot say so."""
         return b""

@@ -104,6 +104,13 @@ class SSEEncoder(Encoder):
             )
         return self._json(element) + "\n"
 
+    def event(self, element: Any) -> bytes:
+        """The bytes of one event, which ends with a blank line.
+
+        ``element`` is what ``encode`` takes one of. Raises ValueError if it is to be refused.
+        """
+        return self._utf8(self._text(element))
+
     def _event(self, event: ServerSentEvent) -> str:
         text = comment = ""
         if event.comment is not None:

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_set_header
 
 from streamkit.encoders import SSEEncoder
+from streamkit.feed import Subscribable
 from streamkit.http.headers import ResponseHeaders
 from streamkit.http.negotiation import Answer, Negotiator
 from streamkit.plan import Plan
+from streamkit.request import last_event_id
 
 __all__ = ["Events", "is_event_source"]
 
@@ -25,15 +26,19 @@ class Events(Negotiator):
     looks for ``data:`` at the start: it would lose the event behind a comment that had none.
     """
 
-    def __init__(self, serialize: Callable[[Any], Any] | None) -> None:
-        self._serialize = serialize
+    def __init__(self, encoder: Callable[[], SSEEncoder]) -> None:
+        """``encoder`` makes one that puts no blank line behind a comment."""
+        self._encoder = encoder
 
     def negotiate(
         self, plan: Plan, method: str, request: Headers, status: int, headers: ResponseHeaders
     ) -> Answer:
         """The answer, with another encoder where the client names a type. No header changes."""
         if any("*" not in media_type for media_type in _accepted(request)):
-            plan = replace(plan, encoder=SSEEncoder(self._serialize))
+            plan = replace(plan, encoder=self._encoder())
+        if isinstance(plan.source, Subscribable):
+            # The application may have no middleware that tells it.
+            plan = replace(plan, source=plan.source.resumed(last_event_id(request)))
         return Answer(status, plan)
 
 

@@ -9,12 +9,12 @@ from math import inf
 from time import monotonic
 from typing import Any, Final, Self
 
+from streamkit.loop import call_on
+from streamkit.lost import lose
 from streamkit.stream.chunks import max_stall
-from streamkit.stream.lost import lose
 from streamkit.stream.pipeline import AsyncWait, Pipeline
 from streamkit.stream.pump import TASK_TURN
 from streamkit.stream.turn import Turn
-from streamkit.stream.wake import call_on
 
 __all__ = ["AsyncChunks", "Departure"]
 

@@ -7,8 +7,8 @@ from random import randint, uniform
 from typing import Any, Final, Literal
 
 from streamkit.encoders import Encoder
+from streamkit.feed import ConsumerSide
 from streamkit.kind import Kind
-from streamkit.stream.buffer import ConsumerSide
 from streamkit.stream.record import Record
 
 __all__ = ["CHUNK_BYTES", "Agenda", "Batches", "joined"]
@@ -215,7 +215,7 @@ class Batches:
                 continue
             pieces: list[bytes] = []
             if lost:
-                pieces.append(encoder.comment(f"dropped {lost}"))
+                pieces.append(encoder.dropped(lost))
                 dropped_told = dropped
             try:
                 if len(batch) == 1:

@@ -5,22 +5,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import repeat, starmap
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from streamkit.kind import MAX_BUFFERED_BYTES, Kind
+from streamkit.kind import MAX_AWAY, MAX_BUFFERED_BYTES, Kind
 from streamkit.stream.wake import Wake
 
-__all__ = ["MAX_AWAY", "Buffer", "ConsumerSide"]
-
-MAX_AWAY: Final = 0.1
-"""Seconds that a consumer may be away with a chunk before a full sliding buffer drops.
-
-So a burst reaches a client that keeps up whole, however late the scheduler lets the consumer run,
-and a client that does not holds the source up once a drain, and never once an element. A judgement:
-a consumer that waits for the interpreter has had twenty turns of others before it
-(``sys.getswitchinterval()`` is 5 ms), and an event that comes a tenth of a second later still is
-the present to whoever looks at it.
-"""
+__all__ = ["MAX_AWAY", "Buffer"]
 
 UNWEIGHED: Final = 4
 """Elements, neither bytes nor text, that are held before one of them is weighed.
@@ -30,48 +20,6 @@ not 2 GiB; and a source whose buffer never fills is asked nothing.
 """
 
 _SIZED: Final = (str, bytes, bytearray, memoryview)
-
-
-class ConsumerSide(Protocol):
-    """What a pipeline asks of where its elements are: a ``Buffer``, or what takes its place.
-
-    All of it is called by the consumer, but for ``abandon`` and ``end``.
-    """
-
-    readable: Wake
-    """Notified when there is something to drain, or nothing more to come."""
-    ended: bool
-    """Whether nothing more will come. Look *before* a drain: an empty one is then the last."""
-    error: BaseException | None
-    """What it ended with, if that is a failure."""
-    dropped: int
-    """How many elements were lost, so far, since the consumer was slow."""
-    away_since: float | None
-    """Since when the consumer is away with a chunk, by ``time.monotonic()``; None if it is not.
-
-    It says so itself when it goes; that it is back, it says, or drains.
-    """
-
-    @property
-    def offered(self) -> int:
-        """How many elements there were so far: drained, dropped, abandoned, or still here."""
-        ...
-
-    def readable_now(self) -> bool:
-        """Whether ``drain`` returns something, or nothing will come any more."""
-        ...
-
-    def drain(self) -> list[Any]:
-        """Take everything that is ready, oldest first."""
-        ...
-
-    def abandon(self) -> None:
-        """The consumer left. Idempotent, on any thread."""
-        ...
-
-    def end(self, error: BaseException | None = None) -> None:
-        """The source is closed, or failed with ``error``."""
-        ...
 
 
 class Buffer:

@@ -4,8 +4,8 @@ import time
 from math import inf
 from typing import Final, Self
 
+from streamkit.lost import lose
 from streamkit.request import Client
-from streamkit.stream.lost import lose
 from streamkit.stream.pipeline import Pipeline, Wait
 
 __all__ = ["Chunks", "max_stall"]

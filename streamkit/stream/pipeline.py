@@ -9,14 +9,14 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from streamkit import signals
 from streamkit.errors import NothingMore
+from streamkit.feed import ConsumerSide, Subscribable, Subscription
 from streamkit.metrics import Outcome
 from streamkit.plan import Plan
 from streamkit.source import Source
 from streamkit.stream.background import background_loop
 from streamkit.stream.batches import Agenda, Batches
-from streamkit.stream.buffer import ConsumerSide
 from streamkit.stream.lifetime import Duty, Lifetime
-from streamkit.stream.pump import InlinePump, Pump, TaskPump, ThreadPump
+from streamkit.stream.pump import InlinePump, NoPump, Pump, TaskPump, ThreadPump
 from streamkit.stream.setting import Callback, Setting
 from streamkit.stream.unread import close_unread
 from streamkit.stream.wake import LoopWake, ThreadWake
@@ -47,12 +47,14 @@ def on_thread(plan: Plan, setting: Setting, *, inline: bool = False) -> "Pipelin
     what ``background_loop`` does where an async source needs that.
     """
     source = Source(plan.source)
+    if isinstance(plan.source, Subscribable):
+        return _subscribed(plan.source.subscribe(None), source, plan, setting)
     is_async = source.reads_async(on_loop=False)
     if not is_async and (inline or source.inline or source.never_waits):
         inline_pump = InlinePump(source, plan.kind, setting.context)
         return Pipeline(plan, setting, inline_pump, inline_pump.read_on)
     wake = ThreadWake()
-    pump: Pump
+    pump: Pump[Any]
     if is_async:
         pump = TaskPump(source, plan.kind, setting.context, wake, background_loop())
     else:
@@ -66,10 +68,12 @@ def on_loop(plan: Plan, setting: Setting, loop: asyncio.AbstractEventLoop) -> "P
     Raises RuntimeError if an inline source would block ``loop``.
     """
     source = Source(plan.source)
+    if isinstance(plan.source, Subscribable):
+        return _subscribed(plan.source.subscribe(loop), source, plan, setting)
     if reason := source.reason_against_loop():
         raise RuntimeError(reason)
     wake = LoopWake(loop)
-    pump: Pump
+    pump: Pump[Any]
     if source.reads_async(on_loop=True):
         pump = TaskPump(source, plan.kind, setting.context, wake, loop)
     else:
@@ -82,6 +86,16 @@ class Consumer(Protocol):
 
     def hear_of_retiring(self) -> None: ...
     def hear_of_leaving(self) -> None: ...
+
+
+def _subscribed(
+    feed: Subscription, source: Source, plan: Plan, setting: Setting
+) -> "Pipeline[Any]":
+    try:
+        return _ShortPipeline(plan, setting, feed, NoPump(source, setting.context, feed))
+    except BaseException:
+        feed.abandon()
+        raise
 
 
 class Pipeline(Generic[W]):
@@ -98,7 +112,7 @@ class Pipeline(Generic[W]):
     nothing_more: bool = False
     """Whether the source said so in place of a first element."""
 
-    def __init__(self, plan: Plan, setting: Setting, pump: Pump, wait: W) -> None:
+    def __init__(self, plan: Plan, setting: Setting, pump: Pump[Any], wait: W) -> None:
         self.kind = plan.kind
         self.buffer: ConsumerSide = pump.buffer
         self.wait: W = wait
@@ -112,7 +126,7 @@ class Pipeline(Generic[W]):
         self._record = setting.record
         self._encoder_context = setting.encoder_context
         self._encoder = plan.encoder
-        self._pump: Pump | None = pump
+        self._pump: Pump[Any] | None = pump
         self.batches = Batches(pump.buffer, plan.encoder, self.agenda, setting.record)
         follower.get()(self)
 
@@ -235,7 +249,7 @@ class Pipeline(Generic[W]):
                 # The consumer has left meanwhile, and nobody else lets go of the error.
                 self.buffer.error = None
 
-    def _do(self, duty: Duty | None, pump: Pump | None) -> None:
+    def _do(self, duty: Duty | None, pump: Pump[Any] | None) -> None:
         if duty is Duty.SETTLE:
             self._setting.context.run(self._settle)
         elif pump is None:
@@ -271,3 +285,20 @@ class Pipeline(Generic[W]):
                 record.report_unheard(error)
         finally:
             self._setting.close(failure)
+
+
+class _ShortPipeline(Pipeline[Any]):
+    """Of a subscriber. What is ready for it is encoded, and sent as it is: no code of anybody's."""
+
+    def __init__(self, plan: Plan, setting: Setting, feed: Subscription, pump: NoPump) -> None:
+        super().__init__(plan, setting, pump, feed.wait)
+        self._feed = feed
+
+    def take(self) -> bytes | None:
+        agenda, now = self.agenda, time.monotonic()
+        if now < agenda.due and not agenda.is_silent:
+            chunk = self._feed.take_latest(now)
+            if chunk is not None and not self.lifetime.has_left:
+                self._record.chunk(len(chunk))
+                return chunk
+        return super().take()

@@ -6,18 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextvars import Context
 from time import monotonic
-from typing import Final
+from typing import Final, Generic, TypeVar
 
+from streamkit.consumer import Consumer, consumer
+from streamkit.feed import ConsumerSide
 from streamkit.kind import Kind
+from streamkit.loop import call_on
+from streamkit.once import Once
 from streamkit.source import Source, under_gevent
 from streamkit.stream.buffer import Buffer
-from streamkit.stream.once import Once
 from streamkit.stream.steps import Steps
 from streamkit.stream.turn import Turn
 from streamkit.stream.unread import Closed
-from streamkit.stream.wake import NOBODY, LoopWake, ThreadWake, Wake, call_on
+from streamkit.stream.wake import NOBODY, LoopWake, ThreadWake, Wake
 
-__all__ = ["TASK_TURN", "InlinePump", "Pump", "TaskPump", "ThreadPump"]
+__all__ = ["TASK_TURN", "InlinePump", "NoPump", "Pump", "TaskPump", "ThreadPump"]
 
 INLINE_TURN: Final = 0.01
 """Seconds that an inline source is read on for one batch.
@@ -48,7 +51,10 @@ _SOURCE_CLOSED: Final = object()
 """Stands for the end of an inline pump's reading: the source was read, and is closed."""
 
 
-class Pump(ABC):
+SideT = TypeVar("SideT", bound=ConsumerSide)
+
+
+class Pump(ABC, Generic[SideT]):
     """Reads a source to its end into ``buffer``, and closes it.
 
     All of the source, from its first element to its ``close``, runs under one context and on one
@@ -58,12 +64,13 @@ class Pump(ABC):
     loop: asyncio.AbstractEventLoop | None = None
     """The loop that an async source is read on; None for a sync one."""
 
-    def __init__(self, source: Source, context: Context, buffer: Buffer) -> None:
+    def __init__(self, source: Source, context: Context, buffer: SideT) -> None:
         self.source = source
         self.buffer = buffer
         self.claim_source = Once()
         """Claimed by whoever begins with the source: this pump, or who closes it unread."""
         self._context = context
+        self._consumer = Consumer()
 
     @abstractmethod
     def start(self, closed: Closed) -> None:
@@ -90,7 +97,7 @@ def _as_told_to_consumer(error: BaseException) -> BaseException:
     return told
 
 
-class ThreadPump(Pump):
+class ThreadPump(Pump[Buffer]):
     """Reads a sync source on a thread of its own."""
 
     def __init__(self, source: Source, kind: Kind, context: Context, readable: Wake) -> None:
@@ -105,8 +112,8 @@ class ThreadPump(Pump):
 
     def stop(self) -> None:
         # The abandoned buffer has woken the thread if it waited for room. Nothing wakes a thread
-        # that is inside the source's own code.
-        pass
+        # that is inside the source's own code, unless that waits for a channel.
+        self._consumer.leave()
 
     def _run(self, closed: Closed) -> None:
         if not self.claim_source():
@@ -119,6 +126,7 @@ class ThreadPump(Pump):
             closed(None)
 
     def _read(self) -> None:
+        consumer.set(self._consumer)
         try:
             if not self.buffer.abandoned:
                 self._fill()
@@ -142,7 +150,7 @@ class ThreadPump(Pump):
                 _turn.rest_if_over()
 
 
-class TaskPump(Pump):
+class TaskPump(Pump[Buffer]):
     """Reads an async source as a task of ``loop``."""
 
     def __init__(
@@ -218,7 +226,24 @@ class TaskPump(Pump):
             closed(asyncio.CancelledError())
 
 
-class InlinePump(Pump):
+class NoPump(Pump[ConsumerSide]):
+    """For what is filled without one: the place of a subscriber in a channel."""
+
+    def __init__(self, source: Source, context: Context, buffer: ConsumerSide) -> None:
+        super().__init__(source, context, buffer)
+        self._closed: Closed | None = None
+
+    def start(self, closed: Closed) -> None:
+        if self.claim_source():
+            self._closed = closed
+
+    def stop(self) -> None:
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed(None)
+
+
+class InlinePump(Pump[Buffer]):
     """Reads a sync source on its consumer's thread, a turn at a time, in place of its waiting."""
 
     def __init__(self, source: Source, kind: Kind, context: Context) -> None:
@@ -248,6 +273,7 @@ class InlinePump(Pump):
         return ready()
 
     def stop(self) -> None:
+        self._consumer.leave()
         if self._lock.acquire(blocking=False):
             try:
                 self._read_turn()
@@ -273,6 +299,7 @@ class InlinePump(Pump):
             closed(error)
 
     def _read(self) -> Iterator[None]:
+        consumer.set(self._consumer)
         try:
             if not self.buffer.abandoned:
                 yield from self._fill()

@@ -16,10 +16,12 @@ class Counted(Protocol):
     """Where the elements of a stream are counted, since its start."""
 
     dropped: int
-    away_since: float | None
 
     @property
     def offered(self) -> int: ...
+
+    @property
+    def away_since(self) -> float | None: ...
 
 
 class Record:

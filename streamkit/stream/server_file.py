@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from streamkit.errors import SizeMismatch
+from streamkit.lost import lose
 from streamkit.metrics import Outcome
+from streamkit.once import Once
 from streamkit.resource import FileResource
 from streamkit.source import Source
-from streamkit.stream.lost import lose
-from streamkit.stream.once import Once
 from streamkit.stream.setting import Setting
 from streamkit.stream.unread import close_unread
 

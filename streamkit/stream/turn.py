@@ -3,7 +3,7 @@
 import threading
 import time
 
-from streamkit.stream import lost
+from streamkit import lost
 
 __all__ = ["Turn"]
 

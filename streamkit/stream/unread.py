@@ -6,10 +6,10 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Final
 
+from streamkit.loop import call_on, running_loop
 from streamkit.source import Source
 from streamkit.stream.background import background_loop
 from streamkit.stream.setting import Setting
-from streamkit.stream.wake import call_on, running_loop
 
 __all__ = ["Closed", "Unread", "close_unread"]
 

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
+from streamkit.loop import call_on, running_loop
+
 __all__ = [
     "NOBODY",
     "LoopWake",
     "ThreadWake",
     "Wake",
-    "asyncio_loop",
-    "call_on",
-    "running_loop",
 ]
 
 
@@ -121,37 +120,3 @@ class LoopWake:
         finally:
             if timer is not None:
                 timer.cancel()
-
-
-def call_on(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> bool:
-    """Call ``callback`` on ``loop``: now, if the caller runs on it, else as soon as it can.
-
-    False if the loop is closed, and whoever waited there is gone with it.
-    """
-    if running_loop() is loop:
-        callback()
-        return True
-    try:
-        loop.call_soon_threadsafe(callback)
-    except RuntimeError:
-        if not loop.is_closed():
-            raise
-        return False
-    return True
-
-
-def asyncio_loop() -> asyncio.AbstractEventLoop:
-    """The event loop that the caller runs on. Raises RuntimeError if that is not asyncio's."""
-    loop = running_loop()
-    if loop is None:
-        raise RuntimeError(
-            "streamkit needs an event loop of asyncio: with trio (hypercorn -k trio) it cannot "
-            "stream, with hypercorn -k asyncio or -k uvloop it can"
-        )
-    return loop
-
-
-running_loop: Final = asyncio._get_running_loop
-"""The event loop that the caller runs on, if any. ``asyncio.get_running_loop`` raises if there is
-none, which each notification by a thread would have to catch.
-"""

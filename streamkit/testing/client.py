@@ -8,7 +8,7 @@ from typing import Any, Final, Self, TypeVar
 
 from werkzeug.datastructures import Headers
 
-from streamkit.stream.wake import running_loop
+from streamkit.loop import running_loop
 from streamkit.testing.body import Body
 from streamkit.testing.exchange import Exchange
 from streamkit.testing.server import AsyncServer, Server

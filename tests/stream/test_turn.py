@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from streamkit.stream import lost
+from streamkit import lost
 from streamkit.stream import turn as interpreter
 from streamkit.stream.turn import Turn
 

@@ -13,7 +13,7 @@ from combinations import WAIT, AsyncSource, SyncSource
 
 import streamkit
 from streamkit import ServerSentEvent, StreamingService, testing
-from streamkit.stream.wake import running_loop
+from streamkit.loop import running_loop
 from streamkit.testing import Event, aconnect, connect
 from streamkit.testing.row_decoder import RowDecoder
 from streamkit_adapters import asgi, wsgi

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("limits.suite")
+pytest.register_assert_rewrite("limits.channels", "limits.suite")

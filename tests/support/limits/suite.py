@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
 
 import streamkit
+from limits.channels import ChannelSuite
 from streamkit import NothingMore, signals
 from streamkit.testing import Client, connect
 
@@ -31,7 +32,7 @@ EVENT_SOURCE = {"Accept": "text/event-stream", "Cache_Control": "no-cache"}
 SOURCES = pytest.mark.parametrize("source_class", [SyncSource, AsyncSource])
 
 
-class Suite(ABC):
+class Suite(ChannelSuite, ABC):
     is_async: bool
 
     @abstractmethod

@@ -182,6 +182,8 @@ HARMLESS = (
     "INFO:",
     # From waitress, when a request waits for a thread.
     "WARNING:waitress.queue:Task queue depth is",
+    # From streamkit: granian calls its one worker one of several.
+    "channels are in the memory of this process",
     # From asyncio, when an application writes before it can know that its client left.
     "socket.send() raised exception.",
 )

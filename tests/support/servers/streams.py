@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from servers import control
 from servers.state import Account
 
-from streamkit import BaseStreamingService, kind
+from streamkit import BaseStreamingService, Channel, kind
 from streamkit.stream import chunks
 
 __all__ = ["answer", "asked"]
@@ -135,6 +135,11 @@ def answer(service: type[BaseStreamingService[R]], path: str, parameters: Mappin
         case "/sse":
             width = query.number("width") or 0
             return service.sse("events", query.source(lambda n: f"{n}".ljust(width, ".")))
+        case "/channel":
+            channel = Channel(query["name"])
+            # A thread of the application's publishes, beside its loop if it has one.
+            control.mailboxes[channel.name] = channel.publish
+            return service.sse("channel", channel)
         case "/letters":
             return service.sse("letters", query.letters())
         case "/lines":

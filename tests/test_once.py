@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from streamkit.stream.once import LastOf, Once
+from streamkit.once import LastOf, Once
 
 
 def test_the_first_caller_is_told_from_all_others() -> None:

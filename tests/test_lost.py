@@ -15,9 +15,8 @@ from combinations import WAIT, Combination, SyncSource, outcomes, wait_until
 from prometheus_client import CollectorRegistry
 
 import streamkit
-from streamkit import StreamingService
+from streamkit import StreamingService, lost
 from streamkit.metrics import MetricsService
-from streamkit.stream import lost
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from streamkit.fork import call_in_child
 from streamkit.log import say
-from streamkit.stream.once import Once
+from streamkit.once import Once
 
 __all__ = ["look_for_lost", "lose", "own_threads"]
 

@@ -1,0 +1,206 @@
+"""Who waits for the next event of a channel: threads of a process, and tasks of one loop.
+
+Whoever publishes pays once a loop, and for two threads. The loop wakes its own tasks, some at a
+time, and each thread that is woken wakes two others.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from streamkit.loop import call_on, running_loop
+
+__all__ = [
+    "Audience",
+    "LoopAudience",
+    "LoopWaiter",
+    "ThreadAudience",
+    "ThreadWaiter",
+    "Wave",
+]
+
+WOKEN_BY_ONE: Final = 2
+"""How many threads whoever publishes wakes, and each that is woken.
+
+All of n threads are then woken in log n steps, and none of them pays for all.
+"""
+
+PORTION: Final = 100
+"""How many tasks are woken before the rest of their loop has a turn.
+
+A judgement: to send an event takes a server some 20 microseconds, and so others wait for two
+milliseconds at a time.
+"""
+
+# Both waiters close the gap between a look and the sleep in the same order: the waiter puts itself
+# on the list, *then* looks once more; who publishes changes the ring, *then* looks at the list. One
+# of the two sees the other. A wake-up too many is harmless, since all waiting is in a loop around
+# the state itself.
+
+
+class Wave(dict["ThreadWaiter", None]):
+    """Threads that are woken for the same event, each by another one."""
+
+    def go_on(self) -> None:
+        """Wake some, who then wake the others. From any thread."""
+        for _ in range(WOKEN_BY_ONE):
+            try:
+                waiter, _ = self.popitem()
+            except KeyError:
+                return
+            waiter.notify()
+
+
+class ThreadAudience:
+    """The threads that wait for one channel."""
+
+    __slots__ = ("waiting",)
+
+    def __init__(self) -> None:
+        self.waiting = Wave()
+
+    def take(self) -> Wave:
+        """All who wait now, for who publishes to wake. One thread at a time calls it."""
+        # Who comes from now on has seen what these are woken for.
+        wave = self.waiting
+        if wave:
+            self.waiting = Wave()
+        return wave
+
+
+class ThreadWaiter:
+    """One thread, which waits for any of some channels."""
+
+    __slots__ = ("_audiences", "_token", "armed")
+
+    def __init__(self, audiences: Sequence[ThreadAudience]) -> None:
+        self._audiences = audiences
+        self.armed = False
+        # Free while a notification waits to be noticed, and taken otherwise.
+        self._token = threading.Lock()
+        self._token.acquire()
+
+    def notify(self) -> None:
+        """Wake it if it waits, from any thread."""
+        if self.armed:
+            self.armed = False
+            # Of two that notify at the same time, one finds the token free already.
+            with suppress(RuntimeError):
+                self._token.release()
+
+    def leave(self) -> None:
+        """It waits no more: then it is on no list."""
+
+    def wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
+        """Return once notified, when ``ready()`` already holds, or after ``timeout`` seconds."""
+        self._token.acquire(blocking=False)
+        self.armed = True
+        lists = [audience.waiting for audience in self._audiences]
+        for each in lists:
+            each[self] = None
+        try:
+            if not ready():
+                self._token.acquire(timeout=-1 if timeout is None else timeout)
+        finally:
+            self.armed = False
+            for each in lists:
+                # Who is no longer on its list was taken off it to be woken, and goes on with that.
+                if each.pop(self, self) is self:
+                    each.go_on()
+
+
+class LoopAudience:
+    """The tasks of one loop that wait for one channel."""
+
+    __slots__ = ("_is_called", "_is_waking", "_loop", "_to_wake", "members", "waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.members = 0
+        """How many subscribers there are of this loop, whether or not they wait now."""
+        self.waiting: dict[LoopWaiter, asyncio.Future[None]] = {}
+        """What each waits for. Changed on the loop only. One that was woken may still be here."""
+        self._loop = loop
+        self._to_wake: deque[asyncio.Future[None]] = deque()
+        self._is_called = False
+        self._is_waking = False
+
+    def notify(self) -> None:
+        """Wake all who wait now, from any thread."""
+        if not self.waiting or self._is_called:
+            return
+        self._is_called = True
+        if running_loop() is self._loop:
+            self._loop.call_soon(self._wake_all)
+            return
+        # A loop that is closed has nobody to wake.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._wake_all)
+
+    def _wake_all(self) -> None:
+        # First, so that what comes to be from now on is told once more.
+        self._is_called = False
+        self._to_wake.extend(self.waiting.values())
+        self.waiting.clear()
+        if not self._is_waking:
+            self._wake_portion()
+
+    def _wake_portion(self) -> None:
+        to_wake = self._to_wake
+        for _ in range(min(PORTION, len(to_wake))):
+            waiter = to_wake.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+        self._is_waking = bool(to_wake)
+        if to_wake:
+            # The tasks that were woken come first, and what the loop hears of meanwhile.
+            self._loop.call_soon(self._wake_portion)
+
+
+class LoopWaiter:
+    """One task of a loop, which waits for any of some channels."""
+
+    __slots__ = ("_lists", "_loop", "_waiter", "armed")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, audiences: Sequence[LoopAudience]) -> None:
+        self._loop = loop
+        self._lists = [audience.waiting for audience in audiences]
+        self.armed = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def notify(self) -> None:
+        """Wake it if it waits, from any thread."""
+        if self.armed:
+            self.armed = False
+            call_on(self._loop, self._wake)
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def waiter(self, ready: Callable[[], bool]) -> "asyncio.Future[None] | None":
+        """What to await until notified; None if ``ready()`` already holds."""
+        waiter: asyncio.Future[None] = asyncio.Future(loop=self._loop)
+        self._waiter = waiter
+        self.armed = True
+        for each in self._lists:
+            each[self] = waiter
+        if ready():
+            self.armed = False
+            self._leave()
+            return None
+        return waiter
+
+    def leave(self) -> None:
+        """It waits no more. On any thread."""
+        call_on(self._loop, self._leave)
+
+    def _leave(self) -> None:
+        for each in self._lists:
+            each.pop(self, None)
+
+
+Audience = ThreadAudience | LoopAudience

@@ -1,0 +1,153 @@
+"""The metrics of channels, for Prometheus: in the registry that those of streams are in."""
+
+import os
+from collections.abc import Iterator
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
+
+from streamkit import metrics
+from streamkit.fork import shared_lock
+from streamkit.label import visible
+from streamkit.log import say_once
+
+__all__ = ["ChannelMetrics", "channel_metrics"]
+
+MAX_CHANNELS: Final = 100
+"""How many values of its own the label ``channel`` takes; any further one is ``other``. As many as
+the label ``stream`` does: where there is a channel for each user, none of them is of interest."""
+
+_lock: Final = shared_lock()
+
+
+class ChannelMetrics:
+    """What is counted of a channel. This one tells nobody: metrics are off."""
+
+    __slots__ = ()
+
+    def published(self) -> None:
+        """This process has published an event. One thread at a time says so."""
+
+    def subscribed(self, subscribers: int) -> None:
+        """So many more listen in this process, or less if it is negative."""
+
+    def gap(self) -> None:
+        """A subscriber was told that it has missed something."""
+
+
+class _BoundMetrics(ChannelMetrics):
+    """A row of children, one a metric. Nothing fails of what cannot be counted: a full disk, say,
+    in prometheus-client's multiprocess mode.
+    """
+
+    __slots__ = ("_events", "_gaps", "_is_collected", "_published", "_subscribers", "_told")
+
+    def __init__(self, families: "_Families", label: str) -> None:
+        self._published = families.published.labels(label)
+        # Where this process is scraped itself, events are only counted until that asks for them.
+        self._is_collected = "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+        self._events = self._told = 0
+        self._subscribers = families.subscribers.labels(label)
+        self._gaps = families.gaps.labels(label)
+
+    def published(self) -> None:
+        if self._is_collected:
+            self._events += 1
+            return
+        try:
+            self._published.inc()
+        except Exception as error:
+            _say(error)
+
+    def collect(self) -> None:
+        """Tell the metric of the events since the last time. One thread at a time does."""
+        events = self._events
+        self._published.inc(events - self._told)
+        self._told = events
+
+    def subscribed(self, subscribers: int) -> None:
+        try:
+            self._subscribers.inc(subscribers)
+        except Exception as error:
+            _say(error)
+
+    def gap(self) -> None:
+        try:
+            self._gaps.inc()
+        except Exception as error:
+            _say(error)
+
+
+class _Families:
+    """All channels in one registry."""
+
+    def __init__(self) -> None:
+        self.published = Counter(
+            "channel_published_total", "Events published.", ("channel",), registry=None
+        )
+        self.subscribers = Gauge(
+            "channel_subscribers",
+            "Subscribers that listen.",
+            ("channel",),
+            registry=None,
+            multiprocess_mode="livesum",
+        )
+        self.gaps = Counter(
+            "channel_gaps_total",
+            "Times that a subscriber was told of missed events.",
+            ("channel",),
+            registry=None,
+        )
+        self._bound: dict[str, _BoundMetrics] = {}
+
+    def describe(self) -> Iterator[Metric]:
+        """The metrics without their samples, for the registry to know the names."""
+        for family in (self.published, self.subscribers, self.gaps):
+            yield from family.describe()
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, for the registry to expose."""
+        with _lock:
+            for bound in self._bound.values():
+                bound.collect()
+        for family in (self.published, self.subscribers, self.gaps):
+            yield from family.collect()
+
+    def channel(self, name: str) -> _BoundMetrics:
+        label = visible(name)
+        if label not in self._bound and len(self._bound) >= MAX_CHANNELS:
+            label = metrics.OTHER
+        found = self._bound.get(label)
+        if found is None:
+            found = self._bound[label] = _BoundMetrics(self, label)
+        return found
+
+
+_NO_METRICS: Final = ChannelMetrics()
+_families: WeakKeyDictionary[CollectorRegistry, _Families] = WeakKeyDictionary()
+
+
+def channel_metrics(name: str, registry: CollectorRegistry | None) -> ChannelMetrics:
+    """The metrics of the channel of this name in ``registry``: one object for all who share them.
+
+    Not counted is what cannot be, as with those of streams.
+    """
+    if registry is None:
+        return _NO_METRICS
+    try:
+        with _lock:
+            families = _families.get(registry)
+            if families is None:
+                families = _Families()
+                # As one collector: a registry takes all of it or, if a name clashes, nothing.
+                registry.register(families)
+                _families[registry] = families
+            return families.channel(name)
+    except Exception as error:
+        _say(error)
+        return _NO_METRICS
+
+
+def _say(error: Exception) -> None:
+    say_once(f"channels are not counted: {error}", error)

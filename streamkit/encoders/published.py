@@ -1,0 +1,24 @@
+"""Events that were encoded when they were published."""
+
+from collections.abc import Iterator, Sequence
+
+from streamkit.encoders.sse import SSEEncoder
+
+__all__ = ["PublishedEncoder"]
+
+
+class PublishedEncoder(SSEEncoder):
+    """Pieces of a ``text/event-stream``, which are sent as they are; comments as in any."""
+
+    def __init__(self, *, blank_after_comments: bool = False) -> None:
+        super().__init__(blank_after_comments=blank_after_comments)
+
+    def encode(self, batch: Sequence[bytes]) -> Iterator[bytes]:
+        for piece in batch:
+            if b"\nretry: " in piece or piece.startswith(b"retry: "):
+                self._has_own_retry = True
+            yield piece
+
+    def dropped(self, elements: int) -> bytes:
+        # A gap told of them, where it belongs among the events.
+        return b""

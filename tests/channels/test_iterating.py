@@ -1,0 +1,156 @@
+"""A channel as a plain iterable: for sources that filter, and for tests."""
+
+import asyncio
+import gc
+import threading
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from combinations import WAIT, wait_until
+from limits.channels import listeners
+from werkzeug.datastructures import Headers
+
+from streamkit import Channel, ServerSentEvent, StreamingService, inline, merge
+from streamkit.request import request_context
+
+
+@pytest.fixture
+def channel() -> Iterator[Channel]:
+    """One that no other test knows. Nobody listens to it in the end."""
+    channel = Channel(f"test-{uuid4()}")
+    yield channel
+    gc.collect()
+    wait_until(lambda: listeners(channel) == 0)
+
+
+EVENTS = [
+    {"id": 7},
+    "text",
+    "two\nlines",
+    [1, None],
+    ServerSentEvent({"id": 8}, event="created", retry=5, comment="note"),
+]
+
+
+def expected(channel: Channel) -> list[ServerSentEvent]:
+    epoch = channel.last_event_id().partition("-")[0]
+    return [
+        ServerSentEvent({"id": 7}, id=f"{epoch}-1"),
+        ServerSentEvent("text", id=f"{epoch}-2"),
+        ServerSentEvent("two\nlines", id=f"{epoch}-3"),
+        ServerSentEvent([1, None], id=f"{epoch}-4"),
+        ServerSentEvent({"id": 8}, event="created", id=f"{epoch}-5", retry=5, comment="note"),
+    ]
+
+
+def test_a_thread_gets_what_was_published(channel: Channel) -> None:
+    events = iter(channel)
+    for event in EVENTS:
+        channel.publish(event)
+    assert [*islice(events, 5)] == expected(channel)
+
+
+def test_a_task_gets_what_was_published(channel: Channel) -> None:
+    async def main() -> list[ServerSentEvent]:
+        events = aiter(channel)
+        for event in EVENTS:
+            await channel.apublish(event)
+        return [await anext(events) for _ in EVENTS]
+
+    assert asyncio.run(main()) == expected(channel)
+
+
+def test_a_thread_waits_for_an_event(channel: Channel) -> None:
+    got: list[Any] = []
+    events = iter(channel)
+    reader = threading.Thread(target=lambda: got.extend(islice(events, 2)))
+    reader.start()
+    channel.publish(1)
+    channel.publish(2)
+    reader.join(WAIT)
+    assert [event.data for event in got] == [1, 2]
+
+
+def test_a_task_waits_for_an_event_of_another_thread(channel: Channel) -> None:
+    async def main() -> None:
+        events = aiter(channel)
+        waiting = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(channel.publish, "here")
+        assert (await asyncio.wait_for(waiting, WAIT)).data == "here"
+
+    asyncio.run(main())
+
+
+def test_it_begins_where_the_client_was(channel: Channel) -> None:
+    ids = [channel.publish(number) for number in range(5)]
+    with request_context("GET", Headers({"Last-Event-ID": ids[2]}), None):
+        assert [event.data for event in islice(channel, 2)] == [3, 4]
+
+
+def test_gaps_are_among_the_events(channel: Channel) -> None:
+    events = iter(channel)
+    ids = [channel.publish(number) for number in range(1_100)]
+    assert next(events) == ServerSentEvent({"missed": 1_036}, event="gap", id=ids[1_035])
+    assert [event.data for event in islice(events, 64)] == [*range(1_036, 1_100)]
+    with request_context("GET", Headers({"Last-Event-ID": "7-7"}), None):
+        assert next(iter(channel)).data == {"missed": None}
+
+
+def test_several_channels(channel: Channel) -> None:
+    other = Channel(f"{channel.name}-2")
+    events = iter(merge(channel, other))
+    begin = other.last_event_id()
+    first, second = channel.publish(1), other.publish(2)
+    assert [*islice(events, 2)] == [
+        ServerSentEvent(1, id=f"{first}.{begin}"),
+        ServerSentEvent(2, id=f"{first}.{second}"),
+    ]
+    for number in range(1_100):
+        other.publish(number)
+    assert next(events).data == {"channel": other.name, "missed": 1_036}
+
+
+def test_one_that_was_closed_listens_no_longer(channel: Channel) -> None:
+    events = iter(channel)
+    assert listeners(channel) == 1
+    events.close()
+    events.close()
+    assert listeners(channel) == 0
+
+
+def test_the_wait_of_an_inline_source_ends_as_its_consumer_is_made_to_leave(
+    channel: Channel,
+) -> None:
+    chunks = StreamingService.sse("s", inline(e for e in channel)).chunks()
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.extend(chunks))
+    reader.start()
+    wait_until(lambda: listeners(channel) == 1)
+    channel.publish("one")
+    wait_until(lambda: len(got) == 1)
+    chunks.close()
+    reader.join(WAIT)
+    assert not reader.is_alive()
+
+
+def test_a_task_that_is_cancelled_leaves_nothing_waiting(channel: Channel) -> None:
+    async def main() -> None:
+        async def read() -> None:
+            async for _ in channel:
+                pass
+
+        tasks = [asyncio.create_task(read()) for _ in range(10)]
+        await asyncio.sleep(0)
+        assert listeners(channel) == 10
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        del tasks, task
+        while listeners(channel):  # noqa: ASYNC110 (a thread closes what was dropped)
+            await asyncio.sleep(0.001)
+
+    asyncio.run(main())

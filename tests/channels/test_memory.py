@@ -1,0 +1,163 @@
+"""The channels of a process together: what they take, and when they go."""
+
+import os
+from typing import Any
+
+import pytest
+
+from streamkit import Channel
+from streamkit.channels import memory as memories
+from streamkit.channels.frame import frame_of
+from streamkit.channels.memory import Memory
+
+KIB = 1024
+
+
+class Clock:
+    """time, as the module uses it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time_ns(self) -> int:
+        return 1_764_150_000_123_000_000
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(memories, "time", clock)
+    monkeypatch.setattr("streamkit.channels.hub.time", clock)
+    return clock
+
+
+def names(memory: Memory) -> set[str]:
+    return {*memory._hubs}
+
+
+def epoch(event_id: str) -> str:
+    return event_id.partition("-")[0]
+
+
+class TestEpochs:
+    def test_the_first_look_begins_one(self) -> None:
+        memory = Memory()
+        position = memory.position("a")
+        assert position.number == 0
+        assert memory.publish("a", frame_of(1)) == f"{position.epoch}-1"
+
+    @pytest.mark.usefixtures("clock")
+    def test_no_two_are_the_same(self) -> None:
+        """Not of two channels, nor of two processes, in the same millisecond."""
+        first, second = Memory(), Memory()
+        epochs = [memory.position(str(n)).epoch for memory in (first, second) for n in range(100)]
+        assert len({*epochs}) == 200
+        assert epochs[:100] == sorted(epochs[:100])
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+    def test_a_child_has_others(self) -> None:
+        channel = Channel("test-fork")
+        inherited = channel.publish("of the parent")
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(writing, channel.last_event_id().encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        of_child = os.read(reading, 100).decode()
+        assert of_child.endswith("-0")
+        assert epoch(of_child) != epoch(inherited)
+        assert channel.last_event_id() == inherited
+        os.close(reading)
+        os.close(writing)
+
+
+class TestLettingGo:
+    def test_one_that_nobody_uses_is_kept_for_three_hours(self, clock: Clock) -> None:
+        memory = Memory()
+        memory.publish("old", frame_of(1))
+        clock.now += 3 * 3600
+        memory.position("other")
+        assert names(memory) == {"old", "other"}
+        clock.now += 61
+        memory.position("other")
+        assert names(memory) == {"other"}
+
+    def test_a_look_or_an_event_keeps_it(self, clock: Clock) -> None:
+        memory = Memory()
+        first = memory.position("a")
+        for _ in range(10):
+            clock.now += 2 * 3600
+            assert memory.position("a") == first
+
+    def test_one_that_is_listened_to_stays(self, clock: Clock) -> None:
+        memory = Memory()
+        first = memory.publish("a", frame_of(1))
+        hub, _ = memory.listen("a", None)
+        clock.now += 100 * 3600
+        memory.position("other")
+        assert names(memory) == {"a", "other"}
+        memory.release(hub, None)
+        clock.now += 3 * 3600
+        memory.position("other")
+        assert str(memory.position("a")) == first
+
+    def test_one_that_comes_again_has_a_new_epoch(self, clock: Clock) -> None:
+        memory = Memory()
+        first = memory.position("a")
+        clock.now += 4 * 3600
+        memory.position("other")
+        assert memory.position("a").epoch > first.epoch
+
+
+class TestBounds:
+    @pytest.fixture(autouse=True)
+    def _little(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(memories, "MAX_BYTES", 100 * KIB)
+
+    def filled(self, memory: Memory, name: str, kibibytes: int) -> None:
+        for _ in range(kibibytes):
+            memory.publish(name, (b"x" * KIB, True))
+
+    def weight(self, memory: Memory) -> int:
+        held = sum(hub.ring.weight for hub in memory._hubs.values())
+        assert held == memory._weight
+        return held
+
+    def test_the_one_longest_without_a_listener_goes_first(self) -> None:
+        memory = Memory()
+        hubs: list[Any] = [memory.listen(name, None)[0] for name in "abc"]
+        for name in "abc":
+            self.filled(memory, name, 15)
+        for hub in (hubs[1], hubs[0], hubs[2]):
+            memory.release(hub, None)
+        self.filled(memory, "d", 40)
+        assert names(memory) == {"a", "c", "d"}
+        self.filled(memory, "d", 20)
+        assert names(memory) == {"c", "d"}
+        assert self.weight(memory) <= 100 * KIB
+
+    def test_where_all_are_listened_to_their_histories_are_shorter(self) -> None:
+        memory = Memory()
+        for name in "abc":
+            memory.listen(name, None)
+            self.filled(memory, name, 100)
+        assert names(memory) == {*"abc"}
+        assert self.weight(memory) <= (100 + 3 * 18) * KIB
+
+    def test_the_last_one_alone_is_shortened(self) -> None:
+        memory = Memory()
+        self.filled(memory, "a", 200)
+        assert names(memory) == {"a"}
+        assert self.weight(memory) <= 100 * KIB
+
+    def test_channels_without_events_are_bounded_too(self) -> None:
+        memory = Memory()
+        for number in range(10_000):
+            memory.position(str(number))
+        assert len(names(memory)) == 100
+        assert "9999" in names(memory)
+        assert self.weight(memory) <= 100 * KIB

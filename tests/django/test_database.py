@@ -2,26 +2,32 @@
 
 import csv
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import psutil
 import psycopg
 import pytest
 from combinations import wait_until
-from django.db import connections
+from django.db import connections, transaction
 from django.db.backends.sqlite3.base import SQLiteCursorWrapper
 from django.db.models import Count, F, QuerySet
 from django.db.models.functions import Upper
 from django.db.models.query import RawQuerySet
+from django.db.models.signals import post_save
 from django.test import AsyncClient, Client, TestCase, TransactionTestCase
 from django_site.clients import ASGIClient, WSGIClient
 from django_site.models import Customer, Order, RushOrder
 from django_site.urls import site
 
+from streamkit import Channel, ServerSentEvent, lossless
 from streamkit_adapters.django import StreamingService
 from streamkit_adapters.django.querysets import table_of
 
@@ -453,3 +459,35 @@ class TestTransactionCaseOnSQLite(InNoTransaction, TransactionTestCase):
 
 class TestTransactionCaseOnPostgreSQL(InNoTransaction, TransactionTestCase):
     alias = "postgresql"
+
+
+def test_what_models_and_signals_publish_comes_after_the_commit() -> None:
+    """As docs/channels.md has it."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "channels.md").read_text()
+    orders = Channel(f"orders-{uuid4()}")
+    names: dict[str, Any] = {"orders": orders, "ServerSentEvent": ServerSentEvent}
+    for block in re.findall(r"```python\n(from django.db.*?)```", page, re.S):
+        exec(compile(block, "docs/channels.md", "exec"), names)
+    names["connect"](Customer)
+    published = iter(orders)
+    try:
+        with transaction.atomic():
+            customer = Customer(name="Ada")
+            names["save"](customer)
+            before = orders.last_event_id()
+        assert before.endswith("-0")
+        names["save"](customer)
+        told = [(event.event, event.data) for event in islice(published, 4)]
+        data = {"id": customer.pk}
+    finally:
+        post_save.disconnect(sender=Customer, dispatch_uid="tell")
+        customer.delete()
+    assert told == [("created", data), (None, data), ("changed", data), (None, data)]
+
+
+def test_a_queryset_may_be_lossless(alias: str) -> None:
+    orders = Orders(alias).queryset().values("id")
+    with site(lambda request: StreamingService.sse("s", lossless(orders)), STREAMKIT):
+        client = WSGIClient()
+        body = client.rest()
+    assert body == b'data: {"id":1}\n\ndata: {"id":2}\n\ndata: {"id":3}\n\n'

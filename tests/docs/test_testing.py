@@ -35,5 +35,5 @@ def test_an_example_of_the_page_on_testing_runs(test: Callable[[], Any]) -> None
         test()
 
 
-def test_the_page_on_testing_has_five_examples() -> None:
-    assert len(EXAMPLES) == 5
+def test_the_page_on_testing_has_seven_examples() -> None:
+    assert len(EXAMPLES) == 7

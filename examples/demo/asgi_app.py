@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import msgspec
 from asgiref.typing import (
     ASGI3Application,
     ASGIReceiveCallable,
@@ -26,6 +27,12 @@ def asgi_app(demo: Demo[StreamingResponse]) -> ASGI3Application:
             case "POST", "/drop":
                 demo.drop()
                 return reply(Document())
+            case "GET", "/board":
+                return demo.board()
+            case "POST", "/board":
+                return paint
+            case "GET", "/board.json":
+                return board_state
             case "GET", "/flood":
                 return demo.flood()
             case "GET", "/lines.json":
@@ -41,6 +48,20 @@ def asgi_app(demo: Demo[StreamingResponse]) -> ASGI3Application:
             case "GET", _:
                 return reply(demo.document(path))
         return reply(Document())  # to OPTIONS: may the page send a Last-Event-ID?
+
+    async def paint(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        document = Document()
+        try:
+            await demo.painted.apaint(cast("HTTPScope", scope)["query_string"].decode())
+        except ValueError as error:
+            document = Document(f"{error}\n".encode(), status=400)
+        await reply(document)(scope, receive, send)
+
+    async def board_state(
+        scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        body = msgspec.json.encode(await demo.painted.astate())
+        await reply(Document(body, "application/json"))(scope, receive, send)
 
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         scope = cast("HTTPScope", scope)

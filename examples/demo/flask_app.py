@@ -1,6 +1,6 @@
 """The demo as a Flask application."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from flask import Flask, Response, request
 
@@ -22,6 +22,22 @@ def flask_app(demo: Demo[StreamingResponse]) -> Flask:
     def drop() -> str:
         demo.drop()
         return ""
+
+    @app.get("/board")
+    def board() -> Response:
+        return demo.board()
+
+    @app.post("/board")
+    def paint() -> tuple[str, int]:
+        try:
+            demo.painted.paint(request.query_string.decode())
+        except ValueError as error:
+            return f"{error}\n", 400
+        return "", 200
+
+    @app.get("/board.json")
+    def board_state() -> dict[str, Any]:
+        return demo.painted.state()
 
     @app.get("/flood")
     def flood() -> Response:

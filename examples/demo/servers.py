@@ -14,6 +14,7 @@ from waitress.server import create_server
 from streamkit_adapters import asgi, flask
 
 from .asgi_app import asgi_app
+from .board import Board
 from .figures import Figures
 from .flask_app import flask_app
 from .library import Library
@@ -35,7 +36,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
 
-    library, figures = Library(), Figures()
+    library, figures, board = Library(), Figures(), Board()
     wsgi_socket = listen(port)
     asgi_socket = listen(port and port_of(wsgi_socket) + 1)
     servers = [
@@ -43,8 +44,8 @@ def main() -> None:
         Server("ASGI", "no framework, on uvicorn", "asgi", "async", port_of(asgi_socket)),
     ]
     with (
-        serving_wsgi(Demo(flask.StreamingService, servers, figures, library), wsgi_socket),
-        serving_asgi(Demo(asgi.StreamingService, servers, figures, library), asgi_socket),
+        serving_wsgi(Demo(flask.StreamingService, servers, figures, library, board), wsgi_socket),
+        serving_asgi(Demo(asgi.StreamingService, servers, figures, library, board), asgi_socket),
     ):
         print(f"Open http://127.0.0.1:{servers[0].port}/ and stop with Ctrl-C.")
         for server in servers:

@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from streamkit import BaseStreamingService, ExportFormat, ServerSentEvent, context
 
 from .archive import Archive
+from .board import Board
 from .figures import Figures, Sample
 from .library import ROOT, Library, Line
 
@@ -55,6 +56,7 @@ class Demo(Generic[R]):
         servers: list[Server],
         figures: Figures,
         library: Library,
+        board: Board,
     ) -> None:
         self._streaming = streaming
         self._servers = servers
@@ -65,6 +67,7 @@ class Demo(Generic[R]):
         }
         self._figures = figures
         self._library = library
+        self.painted = board
         self._ended = threading.Event()
 
     def figures(self, source: Literal["sync", "async"]) -> R:
@@ -79,6 +82,10 @@ class Demo(Generic[R]):
         ended, self._ended = self._ended, threading.Event()
         ended.set()
         self._figures.wake()
+
+    def board(self) -> R:
+        """What anybody paints on the board, on this server or the other, for everybody."""
+        return self._streaming.sse("board", self.painted.channel)
 
     def flood(self) -> R:
         """Every line of the library as an event, faster than a slow client can read."""

@@ -25,7 +25,7 @@ function fields(card) {
 /** The N of a comment "dropped N", else 0. */
 const droppedIn = (comment) => Number(/^dropped (\d+)$/.exec(comment)?.[1] ?? 0);
 
-const CARDS = { figures, flood, export: exports, archive, metrics };
+const CARDS = { figures, board, flood, export: exports, archive, metrics };
 
 function figures(card, server) {
   const field = fields(card);
@@ -78,6 +78,71 @@ function figures(card, server) {
   };
   animate();
   stream.open(`${origin(server)}/figures/${server.source}`);
+}
+
+const COLOURS = ["none", "teal", "violet", "amber", "pink", "ink"];
+
+function board(card, server) {
+  const field = fields(card);
+  const grid = card.querySelector(".board");
+  const palette = card.querySelector(".palette");
+  let last = 0, events = 0, missed = 0, doubled = 0, reconnects = 0, colour = 1;
+
+  const stream = new EventStream({
+    state(state) {
+      if (state === card.dataset.state) return;
+      if (card.dataset.state === "reconnecting") field.reconnects.textContent = count(++reconnects);
+      card.dataset.state = field.state.textContent = state;
+    },
+    event({ data, type, id }) {
+      const number = Number(id.split("-")[1]);
+      if (type === "gap") missed += JSON.parse(data).missed ?? 0, load();
+      else if (number <= last) doubled++;
+      else missed += number - last - 1;
+      last = number;
+      if (type === "painted") show(JSON.parse(data));
+      field.events.textContent = count(++events);
+      field.missed.textContent = count(missed);
+      field.doubled.textContent = count(doubled);
+    },
+  });
+
+  function show(painted) {
+    const cell = grid.children[painted.cell];
+    cell.dataset.colour = painted.colour;
+    cell.ariaLabel = `Cell ${painted.cell + 1}, ${COLOURS[painted.colour]}`;
+  }
+
+  async function load() {
+    const state = await (await fetch(`${origin(server)}/board.json`)).json();
+    grid.style.setProperty("--columns", state.width);
+    while (grid.children.length < state.cells.length) {
+      const cell = grid.children.length;
+      grid.append(element("button", { type: "button", onclick: () => paint(cell) }));
+    }
+    state.cells.forEach((colour, cell) => show({ cell, colour }));
+    return state.position;
+  }
+
+  const paint = (cell) =>
+    fetch(`${origin(server)}/board?cell=${cell}&colour=${colour}`, { method: "POST" });
+
+  for (const [number, name] of COLOURS.entries()) {
+    const choice = element("input", {
+      type: "radio",
+      name: `colour-${server.tenant}`,
+      checked: number === colour,
+      onchange: () => (colour = number),
+    });
+    const swatch = element("label", { title: name }, choice, element("span", { textContent: name }));
+    swatch.dataset.colour = number;
+    palette.append(swatch);
+  }
+  card.querySelector("[data-action=drop]").onclick = () => stream.drop();
+  load().then((position) => {
+    last = Number(position.split("-")[1]);
+    stream.open(`${origin(server)}/board`, position);
+  });
 }
 
 function flood(card, server) {
@@ -274,7 +339,7 @@ const METRICS = {
   "Disconnected": ["stream_closed_total", count, "disconnected"],
   "Failed": ["stream_closed_total", count, "failed"],
 };
-const STREAMS = ["figures", "flood", "lines", "library"];
+const STREAMS = ["figures", "board", "flood", "lines", "library"];
 
 function metrics(card, server) {
   const { link } = fields(card);

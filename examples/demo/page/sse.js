@@ -68,15 +68,17 @@ export class EventStream {
   #on;
   #retry = 3000;
   #connection;
+  #reading;
   #lastEventId = "";
 
   constructor(on) {
     this.#on = on;
   }
 
-  /** Follow `url` from now on, in place of the one before. */
-  async open(url) {
+  /** Follow `url` from now on, in place of the one before: from this event on, if it is given. */
+  async open(url, lastEventId = this.#lastEventId) {
     this.#connection?.abort();
+    this.#lastEventId = lastEventId;
     const connection = (this.#connection = new AbortController());
     this.#on.state("connecting");
     while (!connection.signal.aborted) {
@@ -87,7 +89,14 @@ export class EventStream {
     }
   }
 
-  async #read(url, signal) {
+  /** Lose the connection, as a phone does in a tunnel. */
+  drop() {
+    this.#reading?.abort();
+  }
+
+  async #read(url, connection) {
+    this.#reading = new AbortController();
+    const signal = AbortSignal.any([connection, this.#reading.signal]);
     const headers = this.#lastEventId ? { "Last-Event-ID": this.#lastEventId } : {};
     const response = await fetch(url, { headers, signal, cache: "no-store" });
     if (!response.ok) throw new Error(response.statusText);

@@ -182,8 +182,9 @@ HARMLESS = (
     "INFO:",
     # From waitress, when a request waits for a thread.
     "WARNING:waitress.queue:Task queue depth is",
-    # From streamkit: granian calls its one worker one of several.
+    # From streamkit: granian calls its one worker one of several, and gunicorn has sync ones.
     "channels are in the memory of this process",
+    "a live stream occupies this worker",
     # From asyncio, when an application writes before it can know that its client left.
     "socket.send() raised exception.",
 )

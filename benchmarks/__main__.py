@@ -3,7 +3,7 @@
 import os
 import platform
 
-from . import beside, delivery, exports, files, live, pipeline, ways
+from . import beside, delivery, exports, files, live, pipeline, tables, ways
 from .measure import ROUNDS
 
 if __name__ == "__main__":
@@ -17,4 +17,5 @@ if __name__ == "__main__":
     pipeline.main()
     ways.main()
     exports.main()
+    tables.main()
     files.main()

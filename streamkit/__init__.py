@@ -11,6 +11,7 @@ from streamkit.rows.formulas import escape_formulas
 from streamkit.service import BaseStreamingService, ExportFormat, StreamingService
 from streamkit.signals import shutdown, shutdown_on_signals
 from streamkit.source import inline, lossless
+from streamkit.zipping import zipped
 
 __version__ = "0.1.0"
 
@@ -37,4 +38,5 @@ __all__ = [
     "request_context",
     "shutdown",
     "shutdown_on_signals",
+    "zipped",
 ]

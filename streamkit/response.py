@@ -69,6 +69,7 @@ class StreamResponse(Neutral):
         "_setting",
         "_stream",
         "headers",
+        "is_compressed",
         "is_inline",
         "live",
         "never_waits",
@@ -94,6 +95,8 @@ class StreamResponse(Neutral):
         """Whether no step of its source waits, nor runs code but the kit's: a file, or bytes."""
         self.is_inline = isinstance(plan.source, Inline)
         """Whether its source was marked to stay on its consumer's thread."""
+        self.is_compressed = plan.encoder.is_compressed
+        """Whether its format is compressed by itself: a framework should not do so again."""
         # None once it is opened or closed: who keeps a response does not keep what it streamed.
         self._plan: Plan | None = plan
         self._negotiate: Callable[..., Answer] | None = negotiator.negotiate

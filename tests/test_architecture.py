@@ -51,10 +51,11 @@ BELOW["encoders"] = BELOW["rows"] | {"rows"}
 BELOW["plan"] = BELOW["encoders"] | {"encoders"}
 BELOW["stream"] = BELOW["http"] = BELOW["plan"] | {"plan"}
 BELOW["channels"] = BELOW["plan"]
+BELOW["zipping"] = BELOW["plan"] | {"http"}
 BELOW["reply"] = BELOW["stream"] | {"stream", "http"}
 BELOW["response"] = BELOW["reply"] | {"reply"}
 BELOW["service"] = BELOW["response"] | {"response", "channels"}
-BELOW["streamkit"] = BELOW["service"] | {"service"}
+BELOW["streamkit"] = BELOW["service"] | {"service", "zipping"}
 BELOW["adapting"] = BELOW["service"] | {"service"}
 BELOW["testing"] = BELOW["adapting"] | {"adapting", "streamkit"}
 BELOW["adapters"] = frozenset({"adapting"})

@@ -1,12 +1,16 @@
 """A ZIP archive that is written while it streams."""
 
 import io
-from typing import IO, Any
-from zipfile import ZIP_DEFLATED, ZipFile
+from typing import IO, Any, Final
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-__all__ = ["Archive"]
+__all__ = ["MAX_PLAIN_BYTES", "Archive"]
 
-LEVEL = 1
+MAX_PLAIN_BYTES: Final = 2**31 - 2**16
+"""Of a member that is written without 64-bit sizes, which not every reader takes, and ``zipfile``
+itself has to know of before."""
+
+LEVEL: Final = 1
 """Of deflate: the fastest, as of the codings of other exports."""
 
 
@@ -47,12 +51,22 @@ class Archive:
         self._archive = _ZipFile(self._sink, "w", ZIP_DEFLATED, compresslevel=LEVEL)
         self._member: IO[bytes] | None = None
 
-    def begin(self, name: str) -> None:
-        """The next member is of this ``name``; the one before it is whole."""
-        self._end()
-        self._member = self._archive.open(name, "w")
+    def begin(
+        self, name: str, date_time: Any = (1980, 1, 1, 0, 0, 0), *, large: bool = False
+    ) -> None:
+        """The next member is of this ``name``; the one before it is whole.
 
-    def write(self, piece: bytes) -> None:
+        One that may have more than MAX_PLAIN_BYTES is to be begun as a ``large`` one.
+        """
+        self._end()
+        info = ZipInfo(name, date_time)
+        info.compress_type = ZIP_DEFLATED
+        # It became public with Python 3.13, under another name.
+        level = "compress_level" if hasattr(info, "compress_level") else "_compresslevel"
+        setattr(info, level, LEVEL)
+        self._member = self._archive.open(info, "w", force_zip64=large)
+
+    def write(self, piece: Any) -> None:
         """Add to the member that was begun."""
         assert self._member is not None
         self._member.write(piece)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from streamkit.rows.values import repaired_text
 
@@ -11,6 +11,9 @@ __all__ = ["Encoder"]
 
 class Encoder(ABC):
     """Turns batches of elements into bytes. Pure: no I/O, no clock, no thread; one a stream."""
+
+    is_compressed: ClassVar[bool] = False
+    """Whether the format is compressed by itself, so that nothing else should compress it."""
 
     refused: list[ValueError]
     """Why events were refused, one reason an event. Whoever reads the list clears it."""

@@ -68,6 +68,8 @@ class ColumnarEncoder(RowEncoder):
     type of its column.
     """
 
+    is_compressed = True
+
     opening: ClassVar[bytes]
     """What every body of the format begins with, which is sent with the first row."""
     group_rows: ClassVar[int]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from streamkit.encoders import sheet
-from streamkit.encoders.archive import Archive
+from streamkit.encoders.archive import MAX_PLAIN_BYTES, Archive
 from streamkit.encoders.row import RowEncoder
 
 __all__ = ["XlsxEncoder"]
@@ -13,9 +13,8 @@ MAX_ROWS: Final = 1_048_576
 MAX_COLUMNS: Final = 16_384
 """What a sheet of Excel holds ("Excel specifications and limits" in its documentation)."""
 
-MAX_BYTES: Final = 2**31 - 2**16
-"""Of the XML of a sheet: ``zipfile`` writes no more into a member of which it does not know the
-size before, or with 64-bit sizes, which not every reader of xlsx takes."""
+MAX_BYTES: Final = MAX_PLAIN_BYTES
+"""Of the XML of a sheet."""
 
 FIRST_ROWS: Final = 100
 """As many rows as a screen has are looked at to make the columns wide enough."""
@@ -67,6 +66,8 @@ class XlsxEncoder(RowEncoder):
     Raises ValueError for a row with more columns than the header, for more than 16,384 of them, and
     for a text of more than 32,767 characters.
     """
+
+    is_compressed = True
 
     def __init__(
         self, columns: Sequence[str] | None = None, chosen: Mapping[str, str] | None = None

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from werkzeug.http import quote_header_value
 
-__all__ = ["content_disposition", "guess_content_type", "with_extension"]
+__all__ = ["content_disposition", "guess_content_type", "safe_path", "with_extension"]
 
 MAX_NAME_BYTES: Final = 240
 """Bytes of UTF-8 that a file name has at the most.
@@ -59,6 +59,16 @@ def with_extension(filename: str, extension: str) -> str:
     _check_str(filename)
     name = _last_component(filename) or "download"
     return name if name.lower().endswith(extension) else f"{name}{extension}"
+
+
+def safe_path(path: str) -> str:
+    """The name of a file in an archive, with its folders: each made safe as that of a download.
+
+    None leads out of where the archive is unpacked.
+    """
+    parts = [_safe_name(part[:MAX_NAME_LENGTH]) for part in path.replace("\\", "/").split("/")]
+    # What was a dot, or two, has nothing left.
+    return "/".join(filter(None, parts)) or "file"
 
 
 def content_disposition(

@@ -36,6 +36,19 @@ class TestExports:
         assert client.headers["Vary"] == "Accept-Encoding"
         assert zlib.decompress(client.body, wbits=31) == PLAIN
 
+    @pytest.mark.parametrize(
+        "middleware", [[STREAMKIT], [STREAMKIT, GZIP], [GZIP, STREAMKIT], [GZIP]]
+    )
+    def test_a_workbook_is_compressed_by_itself_alone(
+        self, client_class: Any, source_class: Any, middleware: list[str]
+    ) -> None:
+        source = source_class({"n": n} for n in range(9999))
+        with site(lambda _: StreamingService.export("e", source, "xlsx"), *middleware):
+            client = client_class(headers={"Accept-Encoding": "gzip"})
+            client.rest()
+        assert "Content-Encoding" not in client.headers
+        assert client.body.startswith(b"PK")
+
     def test_a_client_that_accepts_no_coding_gets_none(
         self, client_class: Any, source_class: Any
     ) -> None:

@@ -169,10 +169,12 @@ class StreamingResponse(StreamingHttpResponse):
         # GZipMiddleware asks for Content-Encoding, and compresses what has none. It would keep
         # events back until it has a block full; before Django 6 it makes a whole archive of each
         # async chunk, of which clients read the first; and a part would no longer be one of the
-        # bytes that its Content-Range counts. Of the nothing of a 304, and of the short text of an
-        # error, it would make a body; the answer to HEAD has what the whole would have.
+        # bytes that its Content-Range counts. A workbook is compressed already. Of the nothing of a
+        # 304, and of the short text of an error, it would make a body; the answer to HEAD has what
+        # the whole would have.
         is_left_alone = (
             self.stream.live
+            or self.stream.is_compressed
             or self.status_code == 206
             or (isinstance(self._content, _Bytes) and self.status_code != 200)
             or (self.is_async and VERSION < (6,))

@@ -3,7 +3,7 @@ import logging
 from fastapi import FastAPI
 from openai import AsyncOpenAI, OpenAIError
 
-from streamkit import ServerSentEvent
+from streamkit import ServerSentEvent, lossless
 from streamkit_adapters.fastapi import EventStream, StreamingService, StreamkitMiddleware
 
 app = FastAPI()
@@ -29,4 +29,4 @@ async def answer(question: str):
 
 @app.get("/answer", response_class=EventStream)
 async def ask(question: str):
-    return StreamingService.sse("answers", answer(question))
+    return StreamingService.sse("answers", lossless(answer(question)))

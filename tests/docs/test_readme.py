@@ -91,6 +91,16 @@ def test_the_events_go_on_from_the_last_that_was_seen(name: str) -> None:
     client.assert_source_closed()
 
 
+def test_the_example_of_a_channel_runs() -> None:
+    app = load("flask_channel").app
+    with connect(app, "/orders/events") as first, connect(app, "/orders/events") as second:
+        for client in (first, second):
+            assert client.event().type == "subscribed"
+        assert app.test_client().post("/orders", data={"id": "7"}).status_code == 204
+        for client in (first, second):
+            assert client.event().data == '{"id":"7"}'
+
+
 def test_the_download_of_the_example_for_flask_can_be_had_in_part() -> None:
     client = load("flask_orders").app.test_client()
     whole = client.get("/program")

@@ -1,8 +1,9 @@
 """What the encoders of an export have in common."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from streamkit.encoders.base import Encoder
 from streamkit.rows.reading import Columns
@@ -10,6 +11,9 @@ from streamkit.rows.slices import Slice
 from streamkit.rows.values import json_of, repaired
 
 __all__ = ["RowEncoder"]
+
+_NUMBERED: Final = re.compile(r"row \d+[ ,]")
+"""How an error of ours begins that has told already which row it is about."""
 
 
 class RowEncoder(Encoder):
@@ -85,7 +89,7 @@ class RowEncoder(Encoder):
             where = f"{where}, column {column}"
         if not _is_ours(error):
             error.add_note(f"It was raised for {where} of the export.")
-        elif not str(error).startswith(f"{where} "):
+        elif not _NUMBERED.match(str(error)):
             error.args = (f"{where}: {error}",)
 
     def _unencodable(self, row: Any) -> str | None:

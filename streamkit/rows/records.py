@@ -54,7 +54,7 @@ def _of_polars(frame: Any) -> Iterator[Any]:
 
 
 def _of_pandas(frame: Any) -> Iterator[Any]:
-    from pyarrow import RecordBatch, Schema
+    from pyarrow import Schema, Table
 
     # The names of pandas' columns are of any type, and only text is found again in a schema.
     frame = frame.set_axis([*map(str, frame.columns)], axis=1)
@@ -62,4 +62,6 @@ def _of_pandas(frame: Any) -> Iterator[Any]:
     schema = Schema.from_pandas(frame, preserve_index=False)
     for start in range(0, len(frame), ROWS_AT_ONCE):
         rows = frame.iloc[start : start + ROWS_AT_ONCE]
-        yield RecordBatch.from_pandas(rows, schema=schema, preserve_index=False)
+        # A column of a frame that was made of others may be in several pieces.
+        table = Table.from_pandas(rows, schema, preserve_index=False)
+        yield from table.combine_chunks().to_batches()

@@ -240,7 +240,12 @@ def test_a_value_after_the_first_group_keeps_its_type(
 
 
 @ENCODERS
-def test_an_integer_that_no_float_is_may_not_have_come_before_one(encoder: Any) -> None:
+@pytest.mark.parametrize("rows", [3, 100])
+def test_an_integer_that_no_float_is_may_not_have_come_before_one(
+    encoder: Any, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is seen when the first group is whole, or at the end."""
+    monkeypatch.setattr(encoder, "group_rows", rows)
     _, error = encoded_until_raised(encoder(), [{"v": 1}, {"v": 2**60 + 1}], [{"v": 1.5}])
     assert str(error).startswith("row 2, column 'v': double does not hold a value as it is")
 

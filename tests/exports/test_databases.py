@@ -32,9 +32,9 @@ def digest() -> str:
     return digest.hexdigest()
 
 
-def stream(source: Any, host: str) -> queries.Streamed:
+def stream(source: Any, host: str, format: Any = "csv") -> queries.Streamed:
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        return process.submit(queries.stream, source, host).result()
+        return process.submit(queries.stream, source, host, format).result()
 
 
 @pytest.mark.parametrize("source", [*queries.SYNC, *queries.ASYNC])
@@ -43,6 +43,18 @@ def test_a_million_rows_in_flat_memory(source: Any, host: str, digest: str) -> N
     print(f"{source.__name__}: {streamed.grown / 1024 / 1024:.1f} MiB")
     assert streamed.digest == digest
     assert streamed.grown < MOST
+
+
+MOST_OF_A_FORMAT: Final = {"xlsx": MOST, "arrow": MOST, "parquet": 6 * MOST}
+"""Bytes. Parquet holds a group of rows, of up to 64 MiB, and what is written of it."""
+
+
+@pytest.mark.parametrize("source", [queries.named_cursor, queries.async_named_cursor])
+@pytest.mark.parametrize("format", MOST_OF_A_FORMAT)
+def test_a_million_rows_in_memory_that_has_a_bound(source: Any, format: Any, host: str) -> None:
+    streamed = stream(source, host, format)
+    print(f"{source.__name__}, {format}: {streamed.grown / 1024 / 1024:.1f} MiB")
+    assert streamed.grown < MOST_OF_A_FORMAT[format]
 
 
 def test_a_cursor_that_is_not_of_the_server_has_all_rows_in_memory(host: str, digest: str) -> None:

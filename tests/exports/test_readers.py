@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas
+import pyarrow
+import pyarrow.parquet
 import pytest
 from exports.readers import CSV_READERS, JSON_READERS, Table, Tables, tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from python_calamine import CalamineWorkbook
 
 from streamkit import StreamingService
 
@@ -161,3 +164,28 @@ def test_flights_of_a_frame_are_the_bytes_of_their_rows(
     format: str, flights: pandas.DataFrame, rows: list[dict[str, Any]]
 ) -> None:
     assert body(flights, format) == body(rows, format)
+
+
+@pytest.mark.parametrize("source", ["rows", "frame"])
+@pytest.mark.parametrize("format", ["parquet", "arrow"])
+def test_flights_are_read_back_as_columns(
+    source: str, format: str, flights: pandas.DataFrame, rows: list[dict[str, Any]]
+) -> None:
+    exported = body(rows if source == "rows" else flights, format)
+    if format == "parquet":
+        read = pyarrow.parquet.read_table(io.BytesIO(exported))
+    else:
+        read = pyarrow.ipc.open_stream(exported).read_all()
+    assert read.column_names == [*flights.columns]
+    assert read.to_pylist() == rows
+
+
+def test_flights_are_read_back_from_a_workbook(
+    flights: pandas.DataFrame, rows: list[dict[str, Any]]
+) -> None:
+    exported = body(rows, "xlsx")
+    sheet = CalamineWorkbook.from_filelike(io.BytesIO(exported)).get_sheet_by_index(0)
+    header, *read = sheet.to_python()
+    assert header == [*flights.columns]
+    # A cell without a value reads as an empty text.
+    assert read == [["" if value is None else value for value in row.values()] for row in rows]

@@ -15,7 +15,7 @@ import psycopg
 import sqlalchemy
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from streamkit import StreamingService, inline
+from streamkit import ExportFormat, StreamingService, inline
 
 __all__ = [
     "ASYNC",
@@ -156,26 +156,26 @@ class Reader:
         return Streamed(self._digest.hexdigest(), self._largest - self._before)
 
 
-def stream(source: Source, host: str) -> Streamed:
-    """Export all rows of ``source`` as csv, and a few before, so that all code is in memory."""
+def stream(source: Source, host: str, format: ExportFormat = "csv") -> Streamed:
+    """Export all rows of ``source``, and a few before, so that all code is in memory."""
     read = read_async if source in ASYNC else read_sync
-    read(source, host, 5 * AT_ONCE)
-    return read(source, host, COUNT)
+    read(source, host, 5 * AT_ONCE, format)
+    return read(source, host, COUNT, format)
 
 
-def read_sync(source: Source, host: str, count: int) -> Streamed:
+def read_sync(source: Source, host: str, count: int, format: ExportFormat) -> Streamed:
     reader = Reader()
     with source(host, count) as rows:
-        for chunk in StreamingService.export("orders", rows, "csv"):
+        for chunk in StreamingService.export("orders", rows, format):
             reader.take(chunk)
     return reader.streamed()
 
 
-def read_async(source: Source, host: str, count: int) -> Streamed:
+def read_async(source: Source, host: str, count: int, format: ExportFormat) -> Streamed:
     async def read() -> Streamed:
         reader = Reader()
         async with source(host, count) as rows:
-            async for chunk in StreamingService.export("orders", rows, "csv"):
+            async for chunk in StreamingService.export("orders", rows, format):
                 reader.take(chunk)
         return reader.streamed()
 

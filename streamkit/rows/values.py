@@ -4,9 +4,8 @@ msgspec knows most types; the ones that it leaves to its ``enc_hook`` are in ``p
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, time
-from itertools import chain
 from types import NoneType
 from typing import Any, Final
 
@@ -24,11 +23,12 @@ OFFSET_WEST: Final = re.compile(rb'-\d\d:\d\d"')
 nothing, as most JSON has none."""
 
 LINE_ENDS: Final = (
-    (b"\xc2\x85", b"\\u0085"),
-    (b"\xe2\x80\xa8", b"\\u2028"),
-    (b"\xe2\x80\xa9", b"\\u2029"),
+    (b"\x85", b"\xc2\x85", b"\\u0085"),
+    (b"\xa8", b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xa9", b"\xe2\x80\xa9", b"\\u2029"),
 )
-"""What many readers of lines take for the end of one (``str.splitlines``), and JSON does not."""
+"""What many readers of lines take for the end of one (``str.splitlines``), and JSON does not: the
+last byte of each, all of it, and its escape."""
 
 ATOMS: Final = frozenset({NoneType, bool, int, float, str, bytes})
 """Types of values that have neither a time in them nor anything else."""
@@ -40,7 +40,7 @@ def json_of(value: Any) -> bytes:
     Raises UnicodeEncodeError for a lone surrogate in a text.
     """
     text = _encoder.encode(value)
-    if _has_offset(text) and _is_rounded(value):
+    if _has_offset(text) and _has_rounded((value,)):
         text = _encoder.encode(exact(value))
     return text if text.isascii() else _without_line_ends(text)
 
@@ -48,7 +48,7 @@ def json_of(value: Any) -> bytes:
 def json_lines(values: Sequence[Any]) -> bytes:
     """Each of ``values`` as JSON on a line of its own. Raises what ``json_of`` raises."""
     text = _encoder.encode_lines(values)
-    if _has_offset(text) and any(map(_is_rounded, values)):
+    if _has_offset(text) and _has_rounded(values):
         text = _encoder.encode_lines([*map(exact, values)])
     return text if text.isascii() else _without_line_ends(text)
 
@@ -58,28 +58,43 @@ def _has_offset(text: bytes) -> bool:
 
 
 def _without_line_ends(text: bytes) -> bytes:
-    for character, escape in LINE_ENDS:
-        text = text.replace(character, escape)
+    for last, character, escape in LINE_ENDS:
+        # To look for one byte takes a tenth of the time that two or three take.
+        if last in text and character in text:
+            text = text.replace(character, escape)
     return text
 
 
-def _is_rounded(value: Any) -> bool:
-    """Whether there is a time in ``value`` whose offset msgspec rounds, and so means another one.
+def _has_rounded(values: Iterable[Any]) -> bool:
+    """Whether there is a time in ``values`` whose offset msgspec rounds, and so means another one.
 
     Offsets have seconds in what zones were before they were agreed upon, a century ago.
     """
-    kind = type(value)
-    if kind in ATOMS:
-        return False
-    if kind is datetime or kind is time:
-        offset = value.utcoffset()
-        return offset is not None and (offset.seconds % 60 or offset.microseconds) != 0
-    if kind is dict:
-        return any(map(_is_rounded, chain(value, value.values())))
-    if kind is list or kind is tuple:
-        return any(map(_is_rounded, value))
-    simple = _simple(value)
-    return simple is not value and _is_rounded(simple)
+    for value in values:
+        kind = type(value)
+        if kind in ATOMS:
+            continue
+        if kind is datetime or kind is time:
+            if _is_rounded(value):
+                return True
+        elif kind is dict:
+            if _has_rounded(value.values()):
+                return True
+            if not ATOMS.issuperset(map(type, value)) and _has_rounded(value):
+                return True
+        elif kind is list or kind is tuple:
+            if _has_rounded(value):
+                return True
+        else:
+            simple = _simple(value)
+            if simple is not value and _has_rounded((simple,)):
+                return True
+    return False
+
+
+def _is_rounded(value: datetime | time) -> bool:
+    offset = value.utcoffset()
+    return offset is not None and (offset.seconds % 60 or offset.microseconds) != 0
 
 
 def exact(value: Any) -> Any:

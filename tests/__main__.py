@@ -4,7 +4,7 @@ Of all that comes from PyPI and npm the versions are pinned, and ``python3 tests
 newest; ``python3 tests -e newest`` runs the tests with those before. From Debian comes what it has.
 
 Sets up what they need first: tox in an environment of its own, every installed Python that is
-supported, and, with apt, a browser, nginx and PostgreSQL. Takes some ten minutes.
+supported, and, with apt, a browser, nginx, PostgreSQL and Redis. Takes some ten minutes.
 """
 
 import os
@@ -27,6 +27,7 @@ PROGRAMS = {
     "curl": "curl",
     "ip": "iproute2",
     "nginx": "nginx",
+    "redis-server": "redis-server",
     "wget": "wget",
 }
 ALL = ("run-parallel", "--parallel", "auto", "--parallel-no-spinner")

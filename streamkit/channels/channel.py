@@ -42,11 +42,11 @@ class _Listened:
         """
         if running_loop() is not None:
             _refuse_on_loop("last_event_id", "alast_event_id()")
-        return self._last_event_id()
+        return ids(engine().positions(self._names))
 
     async def alast_event_id(self) -> str:
         """``last_event_id`` on an event loop."""
-        return self._last_event_id()
+        return ids(await engine().apositions(self._names))
 
     def __iter__(self) -> Events:
         """The events from now on, or from where the client of this request was, one by one.
@@ -65,9 +65,6 @@ class _Listened:
         """The source of a stream of these events, for the client of this request."""
         last_event_id = known_last_event_id()
         return Subscribed(self._names, last_event_id, is_lossless=is_lossless)
-
-    def _last_event_id(self) -> str:
-        return ids(map(engine().position, self._names))
 
 
 class Channel(_Listened):
@@ -113,7 +110,7 @@ class Channel(_Listened):
 
     async def apublish(self, event: Any) -> str:
         """``publish`` on an event loop."""
-        return engine().publish(self._name, frame_of(event))
+        return await engine().apublish(self._name, frame_of(event))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Channel) and other._name == self._name

@@ -1,21 +1,76 @@
 """Where the channels of this process are."""
 
+import os
 import sys
-from typing import Final
+from asyncio import AbstractEventLoop
+from collections.abc import Sequence
+from typing import Final, Protocol
 
+from streamkit.channels.audience import Audience
+from streamkit.channels.frame import Frame
+from streamkit.channels.hub import Hub
 from streamkit.channels.memory import Memory
+from streamkit.channels.position import Position
+from streamkit.channels.ring import Ring
 from streamkit.fork import call_in_child
 from streamkit.log import say_once
 
-__all__ = ["engine", "tell_of_siblings", "use"]
+__all__ = ["VARIABLE", "Engine", "engine", "tell_of_siblings", "use"]
+
+VARIABLE: Final = "STREAMKIT_CHANNELS"
+"""The environment variable that says where channels are, if no call does."""
 
 ONE_OF_SEVERAL: Final = (
     "channels are in the memory of this process, which seems to be one of several workers: if it "
     "is, an event reaches only the clients of the process that it is published in, and a client "
-    "that comes back to another one is told of a gap"
+    "that comes back to another one is told of a gap: see streamkit.channels.use"
 )
 
-_engine = Memory()
+SCHEMES: Final = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
+
+
+class Engine(Protocol):
+    """Who keeps the channels. Any thread may call it, and loops what is to be awaited."""
+
+    def publish(self, name: str, frame: Frame) -> str:
+        """Keep an event, have all woken who wait for it, and return its id."""
+        ...
+
+    async def apublish(self, name: str, frame: Frame) -> str:
+        """``publish`` on an event loop."""
+        ...
+
+    def positions(self, names: Sequence[str]) -> list[Position]:
+        """Behind the latest event of each. The first look begins the history."""
+        ...
+
+    async def apositions(self, names: Sequence[str]) -> list[Position]:
+        """``positions`` on an event loop."""
+        ...
+
+    def listen(
+        self, name: str, after: Position | None, loop: AbstractEventLoop | None
+    ) -> tuple[Hub, Ring, Audience]:
+        """The channel for one more listener, on ``loop`` or a thread, which comes with ``after``.
+
+        And the history that it is to read, and where it is to wait. It waits for nothing itself.
+        ``release`` follows, once.
+        """
+        ...
+
+    def release(self, hub: Hub, loop: AbstractEventLoop | None) -> None:
+        """The channel has one listener less."""
+        ...
+
+    def close(self) -> None:
+        """Nobody will publish or begin to listen any more."""
+
+    def after_fork(self) -> "Engine":
+        """The same for a child process, which has the objects of its parent, and no thread."""
+        ...
+
+
+_engine: Engine | None = None
 _has_looked = False
 """Whether this process was looked at, and its log told if it has siblings."""
 
@@ -23,25 +78,31 @@ _has_looked = False
 def use(url: str | None) -> None:
     """Say, once a process and before the first event, where its channels are.
 
-    None is where they are anyway: in the memory of this process, which no other one reaches.
+    The URL of a Redis (7 or later) or Valkey, which all processes share that are to reach each
+    other's clients::
 
-    Raises RuntimeError for the URL of a Redis, where this version cannot have them yet, and
-    TypeError or ValueError for anything else.
+        channels.use("redis://127.0.0.1:6379/0")
+
+    Also ``rediss://`` (TLS), ``unix:///path``, ``valkey://``, with ``user:password@`` and what else
+    redis-py takes. It is not connected to before the first event or listener. None is this
+    process's own memory, which no other one reaches. Without the call it is what the environment
+    variable ``STREAMKIT_CHANNELS`` says, else memory.
+
+    Raises TypeError or ValueError for what is no such URL, and ImportError where redis-py is not
+    installed.
     """
-    if url is None:
-        return
-    if not isinstance(url, str):
-        raise TypeError(f"url must be a str or None, got {type(url).__name__}")
-    if url.startswith(("redis://", "rediss://", "unix://", "valkey://", "valkeys://")):
-        raise RuntimeError(
-            "channels across processes (redis://…) are not available in this version of streamkit: "
-            "without the call, or with None, they are in the memory of each process"
-        )
-    raise ValueError(f"url must be None, got {url!r}")
+    global _engine
+    chosen = _engine_of(url)
+    old, _engine = _engine, chosen
+    if old is not None:
+        old.close()
 
 
-def engine() -> Memory:
+def engine() -> Engine:
     """Where they are now."""
+    global _engine
+    if _engine is None:
+        _engine = _engine_of(os.environ.get(VARIABLE) or None)
     if not _has_looked:
         _look()
     return _engine
@@ -49,7 +110,25 @@ def engine() -> Memory:
 
 def tell_of_siblings() -> None:
     """The server says that it has several processes."""
-    say_once(ONE_OF_SEVERAL)
+    if isinstance(engine(), Memory):
+        say_once(ONE_OF_SEVERAL)
+
+
+def _engine_of(url: str | None) -> Engine:
+    if url is None:
+        return _engine if isinstance(_engine, Memory) else Memory()
+    if not isinstance(url, str):
+        raise TypeError(f"url must be a str or None, got {type(url).__name__}")
+    if not url.startswith(SCHEMES):
+        # Not the whole, in which there may be a password.
+        raise ValueError(
+            f"url must begin with one of {', '.join(SCHEMES)}, or be None, "
+            f"got {url.partition(':')[0][:20]!r}"
+        )
+    # Not before it is needed: it is an extra, and takes its time.
+    from streamkit.channels.redis.engine import Redis
+
+    return Redis(url)
 
 
 def _look() -> None:
@@ -58,13 +137,14 @@ def _look() -> None:
     # Who has not imported it is no child of it.
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
-        say_once(ONE_OF_SEVERAL)
+        tell_of_siblings()
 
 
 def _forget() -> None:
     # A child has the events of its parent, but nobody who listens, and its own are to be others.
     global _engine, _has_looked
-    _engine = Memory()
+    if _engine is not None:
+        _engine = _engine.after_fork()
     _has_looked = False
 
 

@@ -30,9 +30,9 @@ class Hub:
         "used_at",
     )
 
-    def __init__(self, name: str, epoch: int) -> None:
+    def __init__(self, name: str, ring: Ring) -> None:
         self.name = name
-        self.ring = Ring(epoch)
+        self.ring = ring
         self.threads = ThreadAudience()
         self.listeners = 0
         """How many there are, on any thread or loop."""

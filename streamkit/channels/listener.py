@@ -6,8 +6,8 @@ from typing import Any
 
 from streamkit.channels.audience import LoopWaiter, ThreadWaiter
 from streamkit.channels.cursor import Cursor, Gap
+from streamkit.channels.engine import Engine
 from streamkit.channels.hub import Hub
-from streamkit.channels.memory import Memory
 from streamkit.channels.position import NOWHERE, Position, ids, positions
 
 __all__ = ["Listener", "Seat"]
@@ -40,7 +40,7 @@ class Listener:
 
     def __init__(
         self,
-        engine: Memory,
+        engine: Engine,
         names: Sequence[str],
         last_event_id: str | None,
         loop: AbstractEventLoop | None,
@@ -56,8 +56,8 @@ class Listener:
         self.seats: list[Seat] = []
         audiences: list[Any] = []
         for name, position in zip(names, after, strict=True):
-            hub, audience = engine.listen(name, loop)
-            cursor = Cursor(hub.ring, position, is_lossless=is_lossless)
+            hub, ring, audience = engine.listen(name, position, loop)
+            cursor = Cursor(ring, position, is_lossless=is_lossless)
             self.seats.append(Seat(hub, cursor, is_one_of_several=len(names) > 1))
             audiences.append(audience)
         for seat in self.seats:
@@ -78,6 +78,13 @@ class Listener:
     def last_event_id(self) -> str:
         """Behind all that was read."""
         return ids(seat.cursor.position for seat in self.seats)
+
+    def place(self) -> bool:
+        """Whether it is known where it begins in each of them: not while that is looked for."""
+        is_placed = True
+        for seat in self.seats:
+            is_placed &= seat.cursor.place()
+        return is_placed
 
     def is_at_head(self) -> bool:
         """Whether there is nothing to read, and nothing to be told of."""

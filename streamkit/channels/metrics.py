@@ -12,7 +12,7 @@ from streamkit.fork import shared_lock
 from streamkit.label import visible
 from streamkit.log import say_once
 
-__all__ = ["ChannelMetrics", "channel_metrics"]
+__all__ = ["ChannelMetrics", "channel_metrics", "count_reader"]
 
 MAX_CHANNELS: Final = 100
 """How many values of its own the label ``channel`` takes; any further one is ``other``. As many as
@@ -99,6 +99,8 @@ class _Families:
             ("channel",),
             registry=None,
         )
+        # Not before there is a reader: it would say that nothing is heard of channels in memory.
+        self._reader_up: Gauge | None = None
         self._bound: dict[str, _BoundMetrics] = {}
 
     def describe(self) -> Iterator[Metric]:
@@ -113,6 +115,18 @@ class _Families:
                 bound.collect()
         for family in (self.published, self.subscribers, self.gaps):
             yield from family.collect()
+        if self._reader_up is not None:
+            yield from self._reader_up.collect()
+
+    def reader(self, is_up: bool) -> None:
+        if self._reader_up is None:
+            self._reader_up = Gauge(
+                "channel_reader_up",
+                "Whether this process hears of the events of other processes.",
+                registry=None,
+                multiprocess_mode="livemin",
+            )
+        self._reader_up.set(is_up)
 
     def channel(self, name: str) -> _BoundMetrics:
         label = visible(name)
@@ -128,25 +142,43 @@ _NO_METRICS: Final = ChannelMetrics()
 _families: WeakKeyDictionary[CollectorRegistry, _Families] = WeakKeyDictionary()
 
 
+def count_reader(*, is_up: bool) -> None:
+    """This process hears of the events of other processes, or does no longer."""
+    try:
+        families = _families_of(metrics.registry_in_use())
+        if families is not None:
+            families.reader(is_up)
+    except Exception as error:
+        _say(error)
+
+
 def channel_metrics(name: str, registry: CollectorRegistry | None) -> ChannelMetrics:
     """The metrics of the channel of this name in ``registry``: one object for all who share them.
 
     Not counted is what cannot be, as with those of streams.
     """
-    if registry is None:
-        return _NO_METRICS
     try:
+        families = _families_of(registry)
+        if families is None:
+            return _NO_METRICS
         with _lock:
-            families = _families.get(registry)
-            if families is None:
-                families = _Families()
-                # As one collector: a registry takes all of it or, if a name clashes, nothing.
-                registry.register(families)
-                _families[registry] = families
             return families.channel(name)
     except Exception as error:
         _say(error)
         return _NO_METRICS
+
+
+def _families_of(registry: CollectorRegistry | None) -> _Families | None:
+    if registry is None:
+        return None
+    with _lock:
+        families = _families.get(registry)
+        if families is None:
+            families = _Families()
+            # As one collector: a registry takes all of it or, if a name clashes, nothing.
+            registry.register(families)
+            _families[registry] = families
+        return families
 
 
 def _say(error: Exception) -> None:

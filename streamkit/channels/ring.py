@@ -5,7 +5,7 @@ from typing import Final
 from streamkit.channels.frame import Frame
 from streamkit.channels.position import Position
 
-__all__ = ["LATEST", "Ring"]
+__all__ = ["LATEST", "Anteroom", "Ring"]
 
 MAX_EVENTS: Final = 1000
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -38,7 +38,17 @@ class Ring:
     There is no lock: an entry never changes, and what a reader looks for is there or is not.
     """
 
-    __slots__ = ("_joined", "entries", "epoch", "first", "head", "own_retry", "size", "weight")
+    __slots__ = (
+        "_joined",
+        "entries",
+        "epoch",
+        "first",
+        "head",
+        "own_retry",
+        "size",
+        "successor",
+        "weight",
+    )
 
     def __init__(self, epoch: int, head: int = 0) -> None:
         self.epoch = epoch
@@ -52,6 +62,8 @@ class Ring:
         """Bytes that it takes of this process's memory, about."""
         self.own_retry = 0
         """The number of the latest event that tells its readers when to come back."""
+        self.successor: Ring | None = None
+        """The history that took the place of this one, if any: see ``give_way``."""
         self.entries: dict[int, tuple[bytes, bool]] = {}
         """Each event by its number: as it is sent, and whether its data is text."""
         # What was last joined of several events, for the others who are at the same place: the
@@ -90,6 +102,25 @@ class Ring:
         self.size -= size
         self.weight -= size + SLOT_BYTES
 
+    def skip_to(self, head: int) -> None:
+        """Go on behind this number: what is before it is not to be had. Called by who appends."""
+        self.entries = {}
+        self.size, self.weight = 0, RING_BYTES
+        # In this order: who is at the head until now is not to look for what is next.
+        self.first = head + 1
+        self.head = head
+
+    def give_way(self, successor: "Ring") -> None:
+        """Let all who are here go on in ``successor``. Called by who appends, who appends no more.
+
+        To do so they need not be looked at, nor look for it: they find that they are not at the
+        head any more, and that what comes next is not here.
+        """
+        self.successor = successor
+        self.entries = {}
+        self.first = self.head + 2
+        self.head += 1
+
     def holds(self, number: int) -> bool:
         """Whether all events after this one are here."""
         return self.first - 1 <= number <= self.head
@@ -123,3 +154,23 @@ class Ring:
         """The event of this number. Raises KeyError if it is no longer here, or not yet."""
         wire, is_text = self.entries[number]
         return wire[: wire.rindex(b"id: ")], is_text
+
+
+class Anteroom(Ring):
+    """Where those wait whose history is yet to be looked for. It has no events, and no position."""
+
+    __slots__ = ("beginning", "publishing")
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.weight = 0
+        self.beginning: Position | None = None
+        """Where those begin who came without a position, once that is known."""
+        self.publishing = 0
+        """How many events of this process's own are on their way, and may be where those begin."""
+
+    def give_way(self, successor: Ring) -> None:
+        # Now, as those who wait here may look for it much later.
+        if self.beginning is None:
+            self.beginning = successor.position
+        super().give_way(successor)

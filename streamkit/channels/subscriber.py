@@ -66,11 +66,13 @@ class Subscriber:
 
     def readable_now(self) -> bool:
         cursor = self._cursor
-        if cursor is None:
-            is_at_head = self._listener.is_at_head()
+        if self._greets:
+            is_ready = self._listener.place()
+        elif cursor is None:
+            is_ready = not self._listener.is_at_head()
         else:
-            is_at_head = cursor.number == cursor.ring.head
-        return not is_at_head or self._greets or self.ended or self._abandoned
+            is_ready = cursor.number != cursor.ring.head
+        return is_ready or self.ended or self._abandoned
 
     def drain(self) -> list[bytes]:
         """Take what is ready, up to 64 KiB or so of each channel."""
@@ -79,6 +81,8 @@ class Subscriber:
         if self._abandoned:
             return pieces
         if self._greets:
+            if not self._listener.place():
+                return pieces
             self._greets = False
             pieces.append(json_event(SUBSCRIBED, {}, self._listener.last_event_id))
         for seat in self._seats:

@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry
 from streamkit import Channel, StreamingService, kind, merge
 from streamkit.channels import audience as audiences
 from streamkit.channels.engine import engine
+from streamkit.channels.hub import Hub
+from streamkit.channels.memory import Memory
 
 EVENTS = 200
 
@@ -86,11 +88,19 @@ class LoopReaders(ThreadReaders):
 
 async def until_they_wait(channel: Channel, readers: int) -> audiences.LoopAudience:
     """Those of the running loop, which may have something to do before."""
-    audience = engine()._hubs[channel.name]._loops[asyncio.get_running_loop()]
+    audience = hub_of(channel)._loops[asyncio.get_running_loop()]
     async with asyncio.timeout(WAIT):
         while len(audience.waiting) < readers:  # noqa: ASYNC110 (turns of the loop, and no more)
             await asyncio.sleep(0)
     return audience
+
+
+def hub_of(channel: Channel) -> Hub:
+    memory = engine()
+    assert isinstance(memory, Memory)
+    hub = memory._hubs.peek(channel.name)
+    assert hub is not None
+    return hub
 
 
 def data(body: bytes) -> list[str]:
@@ -120,7 +130,7 @@ def test_events_that_are_paced_reach_all(channel: Channel) -> None:
     """Each of them finds all readers waiting."""
     threads = ThreadReaders(channel, 30, events=20)
     loops = LoopReaders(channel, 30, events=20)
-    hub = engine()._hubs[channel.name]
+    hub = hub_of(channel)
     for number in range(20):
         wait_until(lambda: len(hub.threads.waiting) == 30)
         channel.publish(number)
@@ -220,7 +230,7 @@ def test_all_get_their_heartbeats(channel: Channel, monkeypatch: pytest.MonkeyPa
 
 def test_threads_do_not_turn_while_nothing_happens(channel: Channel) -> None:
     readers = ThreadReaders(channel, 50, events=1)
-    hub = engine()._hubs[channel.name]
+    hub = hub_of(channel)
     wait_until(lambda: len(hub.threads.waiting) == 50)
     used = time.process_time()
     threading.Event().wait(0.3)
@@ -284,7 +294,7 @@ def test_thousands_that_vanish_leave_nothing_behind(
         await asyncio.gather(*waiting, return_exceptions=True)
         assert not audience.waiting
         assert not audience._to_wake
-        assert not engine()._hubs[channel.name]._loops
+        assert not hub_of(channel)._loops
 
     asyncio.run(main())
     assert registry.get_sample_value("channel_subscribers", {"channel": channel.name}) == 0

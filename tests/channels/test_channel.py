@@ -20,6 +20,8 @@ from streamkit import (
     lossless,
     merge,
 )
+from streamkit.channels import engine as engines
+from streamkit.channels.memory import Memory
 from streamkit_adapters.wsgi import StreamingService as WSGIService
 
 
@@ -63,7 +65,9 @@ class TestHandle:
     def test_it_costs_no_channel_to_be_made(self) -> None:
         name = f"test-{uuid4()}"
         Channel(name)
-        assert name not in channels.engine.engine()._hubs
+        memory = engines.engine()
+        assert isinstance(memory, Memory)
+        assert memory._hubs.peek(name) is None
 
 
 class TestPublishing:
@@ -148,14 +152,18 @@ class TestUse:
         channels.use(None)
         assert channel.last_event_id() == first
 
-    @pytest.mark.parametrize("url", ["redis://127.0.0.1:6379/0", "rediss://host", "unix://path"])
-    def test_redis_is_said_to_be_unavailable(self, url: str) -> None:
-        with pytest.raises(RuntimeError, match="not available in this version"):
-            channels.use(url)
+    def test_the_package_that_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in [name for name in sys.modules if name.startswith("streamkit.channels.redis")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "redis", None)
+        with pytest.raises(ImportError, match=r"pip install 'streamkit-http\[redis\]'"):
+            channels.use("redis://127.0.0.1:6379/0")
+        assert isinstance(engines.engine(), Memory)
 
     def test_anything_else_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="url must be"):
-            channels.use("http://127.0.0.1")
+        with pytest.raises(ValueError, match="url must begin with .*, got 'http'$") as error:
+            channels.use("http://shop:secret@127.0.0.1")
+        assert "secret" not in str(error.value)
         with pytest.raises(TypeError, match="url must be a str or None, got int"):
             channels.use(6379)  # type: ignore[arg-type]
 

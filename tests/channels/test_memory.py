@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from streamkit import Channel
+from streamkit.channels import hubs as hubs_
 from streamkit.channels import memory as memories
 from streamkit.channels.frame import frame_of
 from streamkit.channels.memory import Memory
+from streamkit.channels.position import Position
 
 KIB = 1024
 
@@ -30,12 +32,18 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(memories, "time", clock)
+    monkeypatch.setattr(hubs_, "time", clock)
     monkeypatch.setattr("streamkit.channels.hub.time", clock)
     return clock
 
 
 def names(memory: Memory) -> set[str]:
-    return {*memory._hubs}
+    return {*memory._hubs._hubs}
+
+
+def position(memory: Memory, name: str) -> Position:
+    (found,) = memory.positions([name])
+    return found
 
 
 def epoch(event_id: str) -> str:
@@ -45,15 +53,15 @@ def epoch(event_id: str) -> str:
 class TestEpochs:
     def test_the_first_look_begins_one(self) -> None:
         memory = Memory()
-        position = memory.position("a")
-        assert position.number == 0
-        assert memory.publish("a", frame_of(1)) == f"{position.epoch}-1"
+        begin = position(memory, "a")
+        assert begin.number == 0
+        assert memory.publish("a", frame_of(1)) == f"{begin.epoch}-1"
 
     @pytest.mark.usefixtures("clock")
     def test_no_two_are_the_same(self) -> None:
         """Not of two channels, nor of two processes, in the same millisecond."""
         first, second = Memory(), Memory()
-        epochs = [memory.position(str(n)).epoch for memory in (first, second) for n in range(100)]
+        epochs = [position(memory, str(n)).epoch for memory in (first, second) for n in range(100)]
         assert len({*epochs}) == 200
         assert epochs[:100] == sorted(epochs[:100])
 
@@ -80,56 +88,56 @@ class TestLettingGo:
         memory = Memory()
         memory.publish("old", frame_of(1))
         clock.now += 3 * 3600
-        memory.position("other")
+        position(memory, "other")
         assert names(memory) == {"old", "other"}
         clock.now += 61
-        memory.position("other")
+        position(memory, "other")
         assert names(memory) == {"other"}
 
     def test_a_look_or_an_event_keeps_it(self, clock: Clock) -> None:
         memory = Memory()
-        first = memory.position("a")
+        first = position(memory, "a")
         for _ in range(10):
             clock.now += 2 * 3600
-            assert memory.position("a") == first
+            assert position(memory, "a") == first
 
     def test_one_that_is_listened_to_stays(self, clock: Clock) -> None:
         memory = Memory()
         first = memory.publish("a", frame_of(1))
-        hub, _ = memory.listen("a", None)
+        hub, _, _ = memory.listen("a", None, None)
         clock.now += 100 * 3600
-        memory.position("other")
+        position(memory, "other")
         assert names(memory) == {"a", "other"}
         memory.release(hub, None)
         clock.now += 3 * 3600
-        memory.position("other")
-        assert str(memory.position("a")) == first
+        position(memory, "other")
+        assert str(position(memory, "a")) == first
 
     def test_one_that_comes_again_has_a_new_epoch(self, clock: Clock) -> None:
         memory = Memory()
-        first = memory.position("a")
+        first = position(memory, "a")
         clock.now += 4 * 3600
-        memory.position("other")
-        assert memory.position("a").epoch > first.epoch
+        position(memory, "other")
+        assert position(memory, "a").epoch > first.epoch
 
 
 class TestBounds:
     @pytest.fixture(autouse=True)
     def _little(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(memories, "MAX_BYTES", 100 * KIB)
+        monkeypatch.setattr(hubs_, "MAX_BYTES", 100 * KIB)
 
     def filled(self, memory: Memory, name: str, kibibytes: int) -> None:
         for _ in range(kibibytes):
             memory.publish(name, (b"x" * KIB, True))
 
     def weight(self, memory: Memory) -> int:
-        held = sum(hub.ring.weight for hub in memory._hubs.values())
-        assert held == memory._weight
+        held = sum(hub.ring.weight for hub in memory._hubs._hubs.values())
+        assert held == memory._hubs._weight
         return held
 
     def test_the_one_longest_without_a_listener_goes_first(self) -> None:
         memory = Memory()
-        hubs: list[Any] = [memory.listen(name, None)[0] for name in "abc"]
+        hubs: list[Any] = [memory.listen(name, None, None)[0] for name in "abc"]
         for name in "abc":
             self.filled(memory, name, 15)
         for hub in (hubs[1], hubs[0], hubs[2]):
@@ -143,7 +151,7 @@ class TestBounds:
     def test_where_all_are_listened_to_their_histories_are_shorter(self) -> None:
         memory = Memory()
         for name in "abc":
-            memory.listen(name, None)
+            memory.listen(name, None, None)
             self.filled(memory, name, 100)
         assert names(memory) == {*"abc"}
         assert self.weight(memory) <= (100 + 3 * 18) * KIB
@@ -157,7 +165,7 @@ class TestBounds:
     def test_channels_without_events_are_bounded_too(self) -> None:
         memory = Memory()
         for number in range(10_000):
-            memory.position(str(number))
+            position(memory, str(number))
         assert len(names(memory)) == 100
         assert "9999" in names(memory)
         assert self.weight(memory) <= 100 * KIB

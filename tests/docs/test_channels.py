@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from streamkit import channels, kind
-from streamkit.channels import channel, memory, ring
+from streamkit import kind
+from streamkit.channels import channel, hubs, memory, ring
 from streamkit.channels.frame import MAX_EVENT_BYTES
 from streamkit.testing import aconnect, connect
 
@@ -111,9 +111,7 @@ def test_the_figures_are_those_of_the_code() -> None:
     assert (1_000, 4 * mib, 16) == (ring.MAX_EVENTS, ring.MAX_BYTES, ring.MIN_EVENTS)
     assert ring.LATEST == kind.SSE.capacity == 64
     assert MAX_EVENT_BYTES == 256 * 1024
-    assert 64 * mib == memory.MAX_BYTES
+    assert 64 * mib == hubs.MAX_BYTES
     assert memory.MAX_IDLE == 3 * 3600 > 2 * (kind.SSE.max_age or 0) * 1.1
     assert channel.MAX_MERGED == 64
     assert kind.MAX_AWAY == 0.1
-    with pytest.raises(RuntimeError):
-        channels.use("redis://127.0.0.1")

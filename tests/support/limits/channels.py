@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 import streamkit
 from streamkit import Channel, ServerSentEvent, lossless, merge
 from streamkit.channels.engine import engine
+from streamkit.channels.memory import Memory
 from streamkit.testing import Event, connect
 
 __all__ = ["ChannelSuite"]
@@ -300,7 +301,10 @@ class ChannelSuite:
 
 
 def listeners(channel: Channel) -> int:
-    return engine()._hubs[channel.name].listeners if channel.name in engine()._hubs else 0
+    memory = engine()
+    assert isinstance(memory, Memory)
+    hub = memory._hubs.peek(channel.name)
+    return 0 if hub is None else hub.listeners
 
 
 def other_at(channel: Channel, number: int) -> str:

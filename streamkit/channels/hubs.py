@@ -1,0 +1,134 @@
+"""All channels that a process holds: what they take of its memory, and when it lets go of them."""
+
+import time
+from asyncio import AbstractEventLoop
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Final
+
+from streamkit.channels.audience import Audience
+from streamkit.channels.frame import Frame
+from streamkit.channels.hub import Hub
+from streamkit.channels.ring import MIN_EVENTS, Ring
+from streamkit.fork import shared_lock
+
+__all__ = ["MAX_BYTES", "SWEEP_INTERVAL", "Hubs", "lock"]
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+"""What all channels of a process take together: sixteen of the largest, or a million events."""
+
+SWEEP_INTERVAL: Final = 60.0
+"""Seconds between two looks for channels to let go of. Nothing waits for them: it is done by who
+comes to a channel then."""
+
+lock: Final = shared_lock()
+"""Held by who calls a method of ``Hubs``, for a few microseconds. One for all; a fork waits for it.
+"""
+
+
+class Hubs:
+    """Channels by their names. All of it but ``peek`` is called with the ``lock`` held."""
+
+    def __init__(self, max_idle: float) -> None:
+        """``max_idle`` is the seconds that a channel is kept without listeners and events."""
+        self._max_idle = max_idle
+        self._hubs: dict[str, Hub] = {}
+        # Those that nobody listens to, the one for longest first.
+        self._idle: OrderedDict[str, Hub] = OrderedDict()
+        self._weight = 0
+        self._sweeps_at = time.monotonic() + SWEEP_INTERVAL
+
+    def __iter__(self) -> Iterator[Hub]:
+        return iter(self._hubs.values())
+
+    def __len__(self) -> int:
+        return len(self._hubs)
+
+    def peek(self, name: str) -> Hub | None:
+        """The channel of this name, if it is here. Any thread may ask."""
+        return self._hubs.get(name)
+
+    def found(self, name: str) -> Hub | None:
+        """The channel of this name, which is used now, if it is here."""
+        now = time.monotonic()
+        if now >= self._sweeps_at:
+            self.sweep(now)
+        hub = self._hubs.get(name)
+        if hub is not None:
+            hub.used_at = now
+        return hub
+
+    def added(self, name: str, ring: Ring) -> Hub:
+        """A channel that was not here, with its history."""
+        hub = self._hubs[name] = self._idle[name] = Hub(name, ring)
+        self._grow(hub, ring.weight)
+        return hub
+
+    def joined(self, hub: Hub, loop: AbstractEventLoop | None) -> Audience:
+        """Where one more listener, on ``loop`` or a thread, is to wait. ``leave`` follows, once."""
+        hub.listeners += 1
+        self._idle.pop(hub.name, None)
+        return hub.threads if loop is None else hub.join(loop)
+
+    def leave(self, hub: Hub, loop: AbstractEventLoop | None) -> None:
+        """It has one listener less."""
+        hub.listeners -= 1
+        hub.used_at = time.monotonic()
+        if loop is not None:
+            hub.leave(loop)
+        if not hub.listeners:
+            self._idle[hub.name] = hub
+
+    def append(self, hub: Hub, frame: Frame) -> str:
+        """Keep an event of the channel, and return its id."""
+        ring = hub.ring
+        before = ring.weight
+        event_id = ring.append(frame)
+        self._grow(hub, ring.weight - before)
+        return event_id
+
+    def skip_to(self, hub: Hub, head: int) -> None:
+        """Go on behind this number: what is before it is not to be had."""
+        before = hub.ring.weight
+        hub.ring.skip_to(head)
+        self._grow(hub, hub.ring.weight - before)
+
+    def replace(self, hub: Hub, ring: Ring) -> None:
+        """Begin another history of the channel, without events so far."""
+        before, hub.ring = hub.ring.weight, ring
+        self._grow(hub, ring.weight - before)
+
+    def sweep(self, now: float) -> None:
+        """Let go of what nobody has used for long."""
+        self._sweeps_at = now + SWEEP_INTERVAL
+        for idle in [*self._idle.values()]:
+            if idle.used_at < now - self._max_idle:
+                self._let_go(idle)
+
+    def _let_go(self, hub: Hub) -> None:
+        del self._hubs[hub.name], self._idle[hub.name]
+        self._weight -= hub.ring.weight
+
+    def _grow(self, hub: Hub, weight: int) -> None:
+        if self._hubs.get(hub.name) is not hub:
+            # It was let go of while somebody else still wrote to it.
+            return
+        self._weight += weight
+        if self._weight > MAX_BYTES:
+            self._make_room(hub)
+
+    def _make_room(self, grown: Hub) -> None:
+        """Let go of what nobody listens to, and then of the oldest events of who has ``grown``."""
+        while self._weight > MAX_BYTES and self._idle:
+            hub = next(iter(self._idle.values()))
+            if hub is grown:
+                if len(self._idle) == 1:
+                    break
+                self._idle.move_to_end(hub.name)
+                continue
+            self._let_go(hub)
+        ring = grown.ring
+        while self._weight > MAX_BYTES and ring.head - ring.first >= MIN_EVENTS:
+            before = ring.weight
+            ring.drop_oldest()
+            self._weight += ring.weight - before

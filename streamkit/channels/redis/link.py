@@ -1,0 +1,144 @@
+"""The connection of one event loop to a Redis: what its tasks ask at the same time goes as one."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
+from contextvars import Context
+from typing import Any, Final
+
+from redis.exceptions import RedisError, ResponseError
+
+from streamkit.channels.redis.server import PATIENCE, Command, Server, away, unscripted
+
+__all__ = ["Link"]
+
+MAX_COMMANDS: Final = 500
+"""How many commands go out in one piece: half a megabyte of small events, and a few milliseconds
+of the server's time."""
+
+_Question = tuple[Sequence[Command], "asyncio.Future[list[Any]]"]
+
+
+class Link:
+    """Used on its loop only. Nothing is connected, and no task runs, before something is asked."""
+
+    def __init__(self, server: Server, closed: Callable[[], object]) -> None:
+        """``closed`` is called when the loop is shut down, and this with it."""
+        self._server = server
+        self._on_closed = closed
+        self._asked: list[_Question] = []
+        self._task: asyncio.Task[None] | None = None
+        self._connected: AsyncGenerator[Any] | None = None
+        self._connection: Any = None
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies to some commands. None is ever sent twice.
+
+        Raises ConnectionError, within two seconds, if there is no answer, or one is an error: what
+        was asked may be done all the same.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Any]] = loop.create_future()
+        self._asked.append((commands, future))
+        if self._task is None:
+            # In no context of a caller's, as it is for others as well.
+            self._task = loop.create_task(self._serve(), context=Context())
+        replies = await future
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                raise away(reply) from reply
+        return replies
+
+    async def _serve(self) -> None:
+        questions: list[_Question] = []
+        try:
+            while self._asked:
+                questions = self._take()
+                try:
+                    # Twice, as connecting is not all of it.
+                    async with asyncio.timeout(2 * PATIENCE):
+                        await self._answer(questions)
+                except (RedisError, OSError) as error:
+                    # Those who came meanwhile have waited as long, and it would be as bad.
+                    questions += self._asked
+                    self._asked.clear()
+                    for _, future in questions:
+                        if not future.done():
+                            future.set_exception(away(error))
+                    await self._disconnect()
+        except BaseException:
+            for _, future in questions + self._asked:
+                future.cancel()
+            self._asked.clear()
+            await self._disconnect()
+            raise
+        finally:
+            self._task = None
+
+    def _take(self) -> list[_Question]:
+        count = commands = 0
+        for asked, _ in self._asked:
+            commands += len(asked)
+            if count and commands > MAX_COMMANDS:
+                break
+            count += 1
+        questions, self._asked = self._asked[:count], self._asked[count:]
+        return questions
+
+    async def _answer(self, questions: list[_Question]) -> None:
+        # Who was cancelled before anything was sent does not want it any more.
+        questions = [question for question in questions if not question[1].done()]
+        commands = [command for asked, _ in questions for command in asked]
+        replies = await self._exchange(commands)
+        unknown = unscripted(commands, replies)
+        if unknown:
+            again = await self._exchange([command for _, command in unknown])
+            for (place, _), reply in zip(unknown, again, strict=True):
+                replies[place] = reply
+        at = 0
+        for asked, future in questions:
+            if not future.done():
+                future.set_result(replies[at : at + len(asked)])
+            at += len(asked)
+
+    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        connection = await self._ready()
+        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        replies = []
+        for _ in commands:
+            try:
+                replies.append(await connection.read_response(disable_decoding=True))
+            except ResponseError as error:
+                replies.append(error)
+        return replies
+
+    async def _ready(self) -> Any:
+        if self._connection is not None:
+            # There is no name that all versions have for whether the server has closed it.
+            reader = self._connection._reader
+            if reader is None or reader.at_eof():
+                await self._disconnect()
+        if self._connection is None:
+            connection = self._server.async_connection()
+            self._connected = self._until_closed(connection)
+            await anext(self._connected)
+            self._connection = connection
+        return self._connection
+
+    async def _until_closed(self, connection: Any) -> AsyncGenerator[Any]:
+        # A generator, since a loop that is shut down closes those that are open on it: nothing else
+        # is told to a library in time for its connections.
+        try:
+            await connection.connect()
+            yield
+        finally:
+            with suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)
+            self._connection = None
+            if self._task is None:
+                self._on_closed()
+
+    async def _disconnect(self) -> None:
+        connected, self._connected, self._connection = self._connected, None, None
+        if connected is not None:
+            await connected.aclose()

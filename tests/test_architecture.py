@@ -56,6 +56,7 @@ BELOW["reply"] = BELOW["stream"] | {"stream", "http"}
 BELOW["response"] = BELOW["reply"] | {"reply"}
 BELOW["service"] = BELOW["response"] | {"response", "channels"}
 BELOW["streamkit"] = BELOW["service"] | {"service", "zipping"}
+BELOW["__main__"] = BELOW["streamkit"] | {"streamkit"}
 BELOW["adapting"] = BELOW["service"] | {"service"}
 BELOW["testing"] = BELOW["adapting"] | {"adapting", "streamkit"}
 BELOW["adapters"] = frozenset({"adapting"})
@@ -185,6 +186,16 @@ def test_a_framework_is_imported_in_its_own_adapter_only() -> None:
         for each in IMPORTS
         if (framework := each.imported.partition(".")[0]) in FRAMEWORKS
         and each.importer.split(".")[:2] != ["streamkit_adapters", FRAMEWORKS[framework]]
+    ]
+    assert not against, "\n".join(["", *against])
+
+
+def test_redis_is_imported_where_channels_are_kept_in_it_only() -> None:
+    against = [
+        str(each)
+        for each in IMPORTS
+        if each.imported.partition(".")[0] == "redis"
+        and not each.importer.startswith("streamkit.channels.redis")
     ]
     assert not against, "\n".join(["", *against])
 

@@ -12,7 +12,7 @@ from streamkit.channels.hub import Hub
 from streamkit.channels.memory import Memory
 from streamkit.channels.position import Position
 from streamkit.channels.ring import Ring
-from streamkit.fork import call_in_child
+from streamkit.fork import call_in_child, shared_lock
 from streamkit.log import say_once
 
 __all__ = ["VARIABLE", "Engine", "engine", "tell_of_siblings", "use"]
@@ -70,6 +70,8 @@ class Engine(Protocol):
         ...
 
 
+_lock: Final = shared_lock()
+
 _engine: Engine | None = None
 _has_looked = False
 """Whether this process was looked at, and its log told if it has siblings."""
@@ -92,9 +94,9 @@ def use(url: str | None) -> None:
     installed.
     """
     global _engine
-    chosen = _engine_of(url)
-    old, _engine = _engine, chosen
-    if old is not None:
+    with _lock:
+        old, _engine = _engine, _engine_of(url)
+    if old is not None and old is not _engine:
         old.close()
 
 
@@ -102,7 +104,10 @@ def engine() -> Engine:
     """Where they are now."""
     global _engine
     if _engine is None:
-        _engine = _engine_of(os.environ.get(VARIABLE) or None)
+        # Of all threads that come first at the same time, one makes it: each has connections.
+        with _lock:
+            if _engine is None:
+                _engine = _engine_of(os.environ.get(VARIABLE) or None)
     if not _has_looked:
         _look()
     return _engine

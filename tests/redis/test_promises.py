@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -12,6 +13,7 @@ from redis_followers import Follower, parsed, publish, until
 from redis_server import RedisServer, redis_server
 
 from streamkit import Channel, FellBehind, ServerSentEvent, channels
+from streamkit.channels import engine as engine_module
 from streamkit.channels import hubs
 from streamkit.channels.frame import MAX_EVENT_BYTES, frame_of
 from streamkit.channels.memory import Memory
@@ -355,6 +357,27 @@ class TestProcesses:
         monkeypatch.setenv("STREAMKIT_CHANNELS", redis.url)
         Channel(name).publish(1)
         assert redis.ask("XLEN", key_of(name)) == 2
+
+    def test_threads_that_come_first_at_the_same_time_share_all(
+        self, redis: RedisServer, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("streamkit.channels.engine._engine", None)
+        monkeypatch.setenv("STREAMKIT_CHANNELS", redis.url)
+        made: list[Any] = []
+        make = engine_module._engine_of
+
+        def slowly(url: str | None) -> Any:
+            time.sleep(0.05)
+            made.append(make(url))
+            return made[-1]
+
+        monkeypatch.setattr(engine_module, "_engine_of", slowly)
+        threads = [threading.Thread(target=engine_module.engine) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(made) == 1
 
 
 class TestAddresses:

@@ -54,7 +54,7 @@ def server() -> Iterator[tuple[str, psutil.Process]]:
     command = [program, "--port", f"{port}", "--save", "", "--dir", directory]
     process = subprocess.Popen([*command, "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL)
     try:
-        client = redis.Redis(port=port, retry=None)
+        client = redis.Redis(port=port)
         while True:
             try:
                 client.ping()

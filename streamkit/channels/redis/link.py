@@ -132,10 +132,13 @@ class Link:
             await connection.connect()
             yield
         finally:
+            # With the task it failed, and others wait for another one. Without, the loop ends, and
+            # lets nothing be done later, which is how TLS closes.
+            is_at_the_end = self._task is None
             with suppress(RedisError, OSError):
-                await connection.disconnect(nowait=True)
+                await connection.disconnect(nowait=not is_at_the_end)
             self._connection = None
-            if self._task is None:
+            if is_at_the_end:
                 self._on_closed()
 
     async def _disconnect(self) -> None:

@@ -25,6 +25,9 @@ SPANS: Final = {
     "as": (1, 18),
 }
 
+MAX_SPAN: Final = 86_400 * 1_000_000_000
+"""Seconds that a ``timedelta`` is shorter than."""
+
 WHOLE_UNITS: Final = {"Y": "D", "M": "D", "W": "D", "h": "s", "m": "s"}
 """Units, and those whose text says as much in full: the day of a month, the second of an hour."""
 
@@ -80,12 +83,15 @@ def _with_year(text: str) -> str:
 
 def _span(value: Any) -> Any:
     span = value.tolist()
-    if not isinstance(span, int):
-        return span
+    if span is None:
+        return None
     count, unit = _unit(value)
     if unit in SPANS:
         seconds, digits = SPANS[unit]
-        return duration(span * count * seconds, digits)
+        ticks = int(value.astype("i8")) * count * seconds
+        # Before numpy 2.2 a timedelta may be made of what has no place in one.
+        fits = not isinstance(span, int) and abs(ticks) < MAX_SPAN * 10**digits
+        return span if fits else duration(ticks, digits)
     if unit:
         return f"{'-' if span < 0 else ''}P{abs(span) * count}{unit}"
     return span

@@ -57,7 +57,7 @@ def check_columns(value: object) -> dict[str, str] | None:
     """The names of columns, each with its title; None for None.
 
     Raises TypeError if ``value`` is neither a sequence of names nor a mapping from names to titles,
-    and ValueError if it is empty or has a name twice.
+    and ValueError if it is empty or has a name or a title twice.
     """
     if value is None:
         return None
@@ -74,6 +74,10 @@ def check_columns(value: object) -> dict[str, str] | None:
     if len(columns) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"columns must name each column once, got {twice!r} twice")
+    titles = [*columns.values()]
+    if len({*titles}) < len(titles):
+        twice = next(title for title in titles if titles.count(title) > 1)
+        raise ValueError(f"columns must have a title of their own each, got {twice!r} twice")
     return columns
 
 

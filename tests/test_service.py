@@ -328,6 +328,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
         (export, {"columns": {"a": None}}, TypeError, "columns must be .* of type NoneType"),
         (export, {"columns": []}, ValueError, "columns must be .* got none"),
         (export, {"columns": ["a", "b", "a"]}, ValueError, "columns must .* got 'a' twice"),
+        (export, {"columns": {"a": "X", "b": "X"}}, ValueError, "a title of their own .*'X' twice"),
         (
             export,
             {"columns": ["a"], "serialize": str},

@@ -69,6 +69,7 @@ class ColumnarEncoder(RowEncoder):
     """
 
     is_compressed = True
+    has_distinct_columns = True
 
     opening: ClassVar[bytes]
     """What every body of the format begins with, which is sent with the first row."""

@@ -15,6 +15,8 @@ class JsonEncoder(RowEncoder):
     RFC 8259. What ``serialize`` returns is an element of the array.
     """
 
+    has_distinct_columns = True
+
     _separator = b"\n"
 
     def begin(self) -> bytes:

@@ -15,6 +15,8 @@ class NdjsonEncoder(RowEncoder):
     Raises ValueError if ``serialize`` returns more than one line, which would be read as rows.
     """
 
+    has_distinct_columns = True
+
     def _read(self, rows: Sequence[Any]) -> Sequence[Any]:
         return self._columns.records(rows, self._number)
 

@@ -3,7 +3,7 @@
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from streamkit.encoders.base import Encoder
 from streamkit.rows.reading import Columns
@@ -24,8 +24,12 @@ class RowEncoder(Encoder):
     with its title.
 
     Raises TypeError for a row or value that the format has no form for, and for a ``serialize``
-    that returns anything but text.
+    that returns anything but text, and ValueError for columns of one name in a format that finds
+    values by it.
     """
+
+    has_distinct_columns: ClassVar[bool] = False
+    """Whether the values of a row are found by the names of their columns, which may not repeat."""
 
     def __init__(
         self,
@@ -35,7 +39,8 @@ class RowEncoder(Encoder):
     ) -> None:
         super().__init__()
         self._serialize = serialize
-        self._columns = Columns(columns, chosen)
+        distinct = self.has_distinct_columns and serialize is None
+        self._columns = Columns(columns, chosen, distinct=distinct)
         self._number: int = 1
         """The number of the next row, for what an error says."""
 

@@ -144,22 +144,30 @@ class Columns:
     ``names`` are those that the source knows; None if it knows none, until they are learned from
     its first row. A source that knows them yields sequences in their order, whatever names these
     carry themselves. ``chosen`` are the names of those that are exported, in this order, each with
-    its title; None for all of them, under their names.
+    its title; None for all of them, under their names. Where they are ``distinct`` no two may have
+    one name.
 
     Rows of one type are read by functions written in C, without a step of Python's for each value.
 
-    Raises ValueError if one is chosen that the source does not have.
+    Raises ValueError if one is chosen that the source does not have, or has twice, and for a name
+    that is there twice where they are to be distinct.
     """
 
     def __init__(
-        self, names: Sequence[str] | None = None, chosen: Mapping[str, str] | None = None
+        self,
+        names: Sequence[str] | None = None,
+        chosen: Mapping[str, str] | None = None,
+        *,
+        distinct: bool = False,
     ) -> None:
+        self._distinct = distinct
         self.names: Names | None = None if names is None else tuple(names)
         self._from_source = names is not None
         self.chosen: Names | None = None if chosen is None else tuple(chosen)
         self._titles: Names | None = None if chosen is None else tuple(chosen.values())
         if names is not None:
             self._check_chosen(names, "columns must be among those of rows, got {!r}: {}")
+            self._check_distinct(names)
 
     @property
     def titles(self) -> Names | None:
@@ -176,12 +184,27 @@ class Columns:
         if names is not None:
             self._check_chosen(names, "row 1 has no column {!r}, as columns have: it has {}")
         self.names = names if names is not None else self.chosen or tuple(values)
+        self._check_distinct(self.names)
         return names is not None or self.chosen is not None
 
     def _check_chosen(self, names: Sequence[Any], message: str) -> None:
         for name in self.chosen or ():
             if name not in names:
                 raise ValueError(message.format(name, ", ".join(map(repr, names))))
+            if countOf(names, name) > 1:
+                raise ValueError(
+                    f"columns must be of one name each, and rows have several that are called "
+                    f"{name!r}: rename them at the source (AS, in a query)"
+                )
+
+    def _check_distinct(self, names: Sequence[Any]) -> None:
+        if self._distinct and self.chosen is None and len({*map(str, names)}) < len(names):
+            texts = [*map(str, names)]
+            twice = next(text for text in texts if texts.count(text) > 1)
+            raise ValueError(
+                f"rows have several columns that are called {twice!r}, of which this format would "
+                "keep one: rename them at the source (AS, in a query), or choose others by columns="
+            )
 
     def records(self, rows: Sequence[Any], number: int) -> Sequence[Any]:
         """``rows`` as msgspec takes them: a sequence whose values have names as one object.
@@ -293,6 +316,7 @@ class Columns:
         if not _naming(kind) and not _mapped(kind):
             return row
         names, values = self.read(row, number)
+        self._check_distinct(names or ())
         return row if names is None else dict(zip(names, values, strict=False))
 
     def _row_values(self, row: Any, number: int) -> Sequence[Any]:

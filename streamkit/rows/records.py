@@ -17,8 +17,9 @@ def read_records(source: Any) -> tuple[Any, Sequence[str]] | None:
     """The record batches of ``source`` and the names of its columns; None if it has none.
 
     Known are tables, record batches and their readers of Arrow, frames of pandas and polars,
-    relations and connections of DuckDB. The batches are iterable once; to close them closes the
-    source. pyarrow must be installed.
+    relations and connections of DuckDB. A frame of polars with a column of Python's own objects has
+    none: Arrow would be given their addresses in memory. The batches are iterable once; to close
+    them closes the source. pyarrow must be installed.
     """
     if isinstance(source, Inline):
         found = read_records(source.iterable)
@@ -32,6 +33,8 @@ def read_records(source: Any) -> tuple[Any, Sequence[str]] | None:
         names = [column[0] for column in source.description]
         return Slices(source, partial(_of_reader, source)), names
     if hasattr(source, "iter_rows") and hasattr(source, "to_arrow"):
+        if any("Object" in str(kind) for kind in source.dtypes):
+            return None
         return Slices(source, partial(_of_polars, source)), source.columns
     if hasattr(source, "itertuples"):
         return Slices(source, partial(_of_pandas, source)), [*map(str, source.columns)]
@@ -57,11 +60,15 @@ def _of_pandas(frame: Any) -> Iterator[Any]:
     from pyarrow import Schema, Table
 
     # The names of pandas' columns are of any type, and only text is found again in a schema.
-    frame = frame.set_axis([*map(str, frame.columns)], axis=1)
+    names = [*map(str, frame.columns)]
+    is_distinct = len({*names}) == len(names)
+    # Nor does pyarrow take one name twice, though the column that is exported may be another one.
+    frame = frame.set_axis(names if is_distinct else [*map(str, range(len(names)))], axis=1)
     # The types are those of all rows: some of them might have nothing in a column.
     schema = Schema.from_pandas(frame, preserve_index=False)
     for start in range(0, len(frame), ROWS_AT_ONCE):
         rows = frame.iloc[start : start + ROWS_AT_ONCE]
         # A column of a frame that was made of others may be in several pieces.
         table = Table.from_pandas(rows, schema, preserve_index=False)
-        yield from table.combine_chunks().to_batches()
+        table = table.combine_chunks()
+        yield from (table if is_distinct else table.rename_columns(names)).to_batches()

@@ -307,6 +307,15 @@ def test_an_unknown_column_of_a_frame_is_refused_at_the_call(format: Any) -> Non
 
 
 @FORMATS
+def test_the_objects_of_a_frame_of_polars_are_read_as_those_of_rows(format: Any) -> None:
+    frame = polars.DataFrame(
+        {"u": polars.Series([UUID(int=5), None], dtype=polars.Object), "n": [1, 2]}
+    )
+    read = table(body(frame, format))
+    assert read.to_pydict() == {"u": [str(UUID(int=5)), None], "n": [1, 2]}
+
+
+@FORMATS
 def test_serialize_is_refused(format: Any) -> None:
     with pytest.raises(ValueError, match=f"{format} has no rows of text"):
         StreamingService.export("e", [], format, serialize=str)

@@ -170,11 +170,14 @@ def test_columns_that_the_source_knows_name_the_values(rows: list[Any]) -> None:
     assert encoded(CsvEncoder(columns=columns), rows) == b"count(*),b\r\n1,x\r\n2,y\r\n"
 
 
-def test_columns_of_the_same_name_are_all_in_csv() -> None:
+def test_columns_of_the_same_name_are_all_in_csv_and_refused_where_one_would_be_lost() -> None:
     rows = sqlite_rows("SELECT 1 AS id, 2 AS n, 3 AS id")
     assert encoded(CsvEncoder(), rows) == b"id,n,id\r\n1,2,3\r\n"
-    assert encoded(NdjsonEncoder(), rows) == b'{"id":3,"n":2}\n'
-    assert encoded(NdjsonEncoder(columns=["id", "n", "id"]), [(1, 2, 3)]) == b'{"id":3,"n":2}\n'
+    _, error = encoded_until_raised(NdjsonEncoder(), rows)
+    assert str(error).startswith("row 1: rows have several columns that are called 'id'")
+    with pytest.raises(ValueError, match="rows have several columns that are called 'id'"):
+        NdjsonEncoder(columns=["id", "n", "id"])
+    assert encoded(NdjsonEncoder(str, columns=["id", "id"]), [(1, 2)]) == b"(1, 2)\n"
 
 
 def test_names_of_columns_are_escaped() -> None:

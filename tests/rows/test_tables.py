@@ -5,6 +5,8 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+import pandas
+import pyarrow
 import pytest
 from combinations import LoopReader, ThreadReader, wait_until
 from sqlalchemy import create_engine, select, text
@@ -159,6 +161,34 @@ def test_the_result_of_a_query_without_rows_has_its_columns(source: Open) -> Non
 def test_columns_of_the_same_name_are_all_in_csv(connection: sqlite3.Connection) -> None:
     cursor = connection.execute("SELECT 1 AS id, 2 AS n, 3 AS id")
     assert b"".join(StreamingService.export("e", cursor, "csv")) == b"id,n,id\r\n1,2,3\r\n"
+
+
+TWICE = [
+    lambda: pandas.DataFrame([[1, 2, 3]], columns=["id", "n", "id"]),
+    lambda: pyarrow.Table.from_arrays([pyarrow.array([n]) for n in (1, 2, 3)], ["id", "n", "id"]),
+    lambda: Cursor([(1, 2, 3)], "id", "n", "id"),
+    lambda: iter([sqlalchemy_row()]),
+]
+
+
+def sqlalchemy_row() -> Any:
+    [row] = [result.one() for result in sqlalchemy_result("SELECT 1 AS id, 2 AS n, 3 AS id")]
+    return row
+
+
+@pytest.mark.parametrize("make", TWICE)
+def test_columns_of_the_same_name_are_refused_where_one_of_them_would_be_lost(
+    make: Callable[[], Any],
+) -> None:
+    formats: list[Any] = ["json", "ndjson", "parquet", "arrow"]
+    for format in formats:
+        with pytest.raises(ValueError, match=r"several columns that are called 'id'.*rename them"):
+            b"".join(StreamingService.export("e", make(), format))
+    for format in (*formats, "csv", "xlsx"):
+        with pytest.raises(ValueError, match=r"rows have several that are called 'id'"):
+            b"".join(StreamingService.export("e", make(), format, columns=["id"]))
+        assert b"".join(StreamingService.export("e", make(), format, columns=["n"]))
+    assert b"".join(StreamingService.export("e", make(), "csv")) == b"id,n,id\r\n1,2,3\r\n"
 
 
 def test_serialize_is_given_the_rows(connection: sqlite3.Connection) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 from types import NoneType
 from typing import Any, ClassVar, Final
 
@@ -16,6 +17,9 @@ BYTE_ORDER_MARK: Final = "\ufeff".encode()
 """By which Excel tells UTF-8 from the code page of its country."""
 
 FRACTIONS: Final = frozenset({NoneType, float})
+
+FLOAT_CODES: Final = frozenset("efdg")
+"""Of numpy's types that are floats of any size."""
 
 
 class ExcelCsvEncoder(CsvEncoder):
@@ -41,14 +45,20 @@ class ExcelCsvEncoder(CsvEncoder):
 
     def _cell(self, value: Any) -> Any:
         kind = type(value)
-        if kind is datetime and value.tzinfo is None:
-            return value.isoformat(" ")
-        if kind is float or kind is Decimal:
-            text = cell_text(value)
-            return text and text.replace(".", self.decimal)
         if kind is int or kind is bool or kind is NoneType:
             return value
+        if isinstance(value, Enum):
+            return self._cell(value.value)
+        if hasattr(value, "as_py"):
+            # A scalar of Arrow.
+            return self._cell(value.as_py())
+        is_scalar = hasattr(value, "dtype") and not getattr(value, "ndim", 1)
+        code = getattr(value.dtype, "char", "") if is_scalar else ""
         text = cell_text(value)
+        if isinstance(value, float | Decimal) or code in FLOAT_CODES:
+            return text and text.replace(".", self.decimal)
+        if code == "M" or (isinstance(value, datetime) and value.tzinfo is None):
+            return text and text.replace("T", " ", 1)
         return f"'{text}" if text and FORMULA_START.match(text) else text
 
 

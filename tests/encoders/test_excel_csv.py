@@ -4,14 +4,31 @@ import csv
 import io
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
+import numpy
+import pandas
+import pyarrow
 import pytest
 from encoding import encoded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamkit.encoders import DecimalCommaCsvEncoder, ExcelCsvEncoder
+
+
+class Half(float, Enum):
+    HALF = 0.5
+
+
+class Ratio(Enum):
+    THIRD = Decimal("0.3")
+
+
+class Real(float):
+    pass
+
 
 MARK = b"\xef\xbb\xbf"
 
@@ -25,6 +42,21 @@ CELLS: list[tuple[Any, str, str]] = [
     (Decimal("1.10"), "1.10", "1,10"),
     (datetime(2024, 2, 29, 1, 2, 3), "2024-02-29 01:02:03", "2024-02-29 01:02:03"),
     (datetime(2024, 2, 29, tzinfo=UTC), "2024-02-29T00:00:00Z", "2024-02-29T00:00:00Z"),
+    # Whatever class they are of.
+    (Half.HALF, "0.5", "0,5"),
+    (Real(-1.5), "-1.5", "-1,5"),
+    (Ratio.THIRD, "0.3", "0,3"),
+    (numpy.float64(1.5), "1.5", "1,5"),
+    (numpy.float32(0.5), "0.5", "0,5"),
+    (numpy.longdouble(0.5), "0.5", "0,5"),
+    (numpy.array(1.5), "1.5", "1,5"),
+    (pyarrow.scalar(1.5), "1.5", "1,5"),
+    (pyarrow.scalar(None), "", ""),
+    (pandas.Timestamp(2024, 2, 29, 1), "2024-02-29 01:00:00", "2024-02-29 01:00:00"),
+    (pandas.NaT, "", ""),
+    (numpy.datetime64("2024-02-29T01:02:03"), "2024-02-29 01:02:03", "2024-02-29 01:02:03"),
+    (numpy.datetime64("NaT"), "", ""),
+    (numpy.int64(-1), "-1", "-1"),
     (date(2024, 2, 29), "2024-02-29", "2024-02-29"),
     (time(1, 2, 3), "01:02:03", "01:02:03"),
     ("a,b", '"a,b"', "a,b"),

@@ -5,7 +5,8 @@ msgspec knows most types; the ones that it leaves to its ``enc_hook`` are in ``p
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
+from itertools import chain
 from types import NoneType
 from typing import Any, Final
 
@@ -23,12 +24,12 @@ OFFSET_WEST: Final = re.compile(rb'-\d\d:\d\d"')
 nothing, as most JSON has none."""
 
 LINE_ENDS: Final = (
-    (b"\x85", b"\xc2\x85", b"\\u0085"),
-    (b"\xa8", b"\xe2\x80\xa8", b"\\u2028"),
-    (b"\xa9", b"\xe2\x80\xa9", b"\\u2029"),
+    (b"\xc2", b"\xc2\x85", b"\\u0085"),
+    (b"\xe2", b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xe2", b"\xe2\x80\xa9", b"\\u2029"),
 )
 """What many readers of lines take for the end of one (``str.splitlines``), and JSON does not: the
-last byte of each, all of it, and its escape."""
+first byte of each, which few letters of any script begin with, all of it, and its escape."""
 
 ATOMS: Final = frozenset({NoneType, bool, int, float, str, bytes})
 """Types of values that have neither a time in them nor anything else."""
@@ -58,9 +59,9 @@ def _has_offset(text: bytes) -> bool:
 
 
 def _without_line_ends(text: bytes) -> bytes:
-    for last, character, escape in LINE_ENDS:
+    for first, character, escape in LINE_ENDS:
         # To look for one byte takes a tenth of the time that two or three take.
-        if last in text and character in text:
+        if first in text and character in text:
             text = text.replace(character, escape)
     return text
 
@@ -68,33 +69,41 @@ def _without_line_ends(text: bytes) -> bytes:
 def _has_rounded(values: Iterable[Any]) -> bool:
     """Whether there is a time in ``values`` whose offset msgspec rounds, and so means another one.
 
-    Offsets have seconds in what zones were before they were agreed upon, a century ago.
+    Offsets have seconds in what zones were before they were agreed upon, a century ago. One level
+    of nesting is looked at after the other, and each at once.
     """
-    for value in values:
-        kind = type(value)
-        if kind in ATOMS:
-            continue
-        if kind is datetime or kind is time:
-            if _is_rounded(value):
-                return True
-        elif kind is dict:
-            if _has_rounded(value.values()):
-                return True
-            if not ATOMS.issuperset(map(type, value)) and _has_rounded(value):
-                return True
-        elif kind is list or kind is tuple:
-            if _has_rounded(value):
-                return True
-        else:
-            simple = _simple(value)
-            if simple is not value and _has_rounded((simple,)):
-                return True
-    return False
+    while True:
+        rest: list[Any] = [value for value in values if type(value) not in ATOMS]
+        kinds = {*map(type, rest)}
+        if not kinds:
+            return False
+        inner: list[Any] = []
+        for kind in kinds:
+            same: list[Any] = (
+                rest if len(kinds) == 1 else [value for value in rest if type(value) is kind]
+            )
+            if kind is datetime or kind is time:
+                if any(map(_has_seconds, {*map(kind.utcoffset, same)})):
+                    return True
+            elif kind is dict:
+                inner += chain.from_iterable(map(dict.values, same))
+                inner += {*chain.from_iterable(same)}
+            elif kind is list or kind is tuple:
+                inner += chain.from_iterable(same)
+            else:
+                simple = map(_simple, same)
+                inner += [
+                    each for each, value in zip(simple, same, strict=True) if each is not value
+                ]
+        values = inner
+
+
+def _has_seconds(offset: timedelta | None) -> bool:
+    return offset is not None and (offset.seconds % 60 or offset.microseconds) != 0
 
 
 def _is_rounded(value: datetime | time) -> bool:
-    offset = value.utcoffset()
-    return offset is not None and (offset.seconds % 60 or offset.microseconds) != 0
+    return _has_seconds(value.utcoffset())
 
 
 def exact(value: Any) -> Any:

@@ -75,7 +75,9 @@ STYLES: Final = (
 
 # XML 1.0, section 2.2, says what it cannot carry, and 2.11 that CR becomes LF. These are escaped
 # as ST_Xstring has it (22.9.2.19), and so is text that looks like such an escape.
-_UNFIT: Final = re.compile(r"[&<>\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_x[0-9A-Fa-f]{4}_")
+_UNFIT: Final = re.compile(
+    r"[&<>\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}[_\x00-\x08\x0b-\x1f\ufffe\uffff])"
+)
 _MARKUP: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -83,7 +85,7 @@ def _escape(match: re.Match[str]) -> str:
     found = match[0]
     if found in _MARKUP:
         return _MARKUP[found]
-    return f"_x005F{found}" if len(found) > 1 else f"_x{ord(found):04X}_"
+    return f"_x{ord(found):04X}_"
 
 
 def text_cell(text: str, style: int = 0) -> str:

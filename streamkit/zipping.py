@@ -20,6 +20,9 @@ Entry = tuple[str, Content]
 OLDEST: Final = (1980, 1, 1, 0, 0, 0)
 """The first time that an archive can tell (APPNOTE.TXT, section 4.4.6)."""
 
+NEWEST: Final = (2107, 12, 31, 23, 59, 58)
+"""And the last."""
+
 
 def zipped(entries: Iterable[Entry] | AsyncIterable[Entry]) -> "_Zipped | _AsyncZipped":
     """A source for a download: a ZIP archive of ``entries``, made while it streams.
@@ -89,7 +92,11 @@ class _Members:
 
     def __init__(self) -> None:
         self._archive = Archive()
-        self._names: set[str] = set()
+        self._files: set[str] = set()
+        self._folders: dict[str, str] = {}
+        """The folders that were asked for, each with the name that it got."""
+        self._numbers: dict[str, int] = {}
+        """The last number that was set behind a name."""
 
     def begin(self, entry: Any) -> Any:
         """Begin with the next one, and return what is in it: pieces, sync or async.
@@ -109,7 +116,8 @@ class _Members:
             size = len(content)
             content = [content]
         is_large = size is None or size > MAX_PLAIN_BYTES
-        self._archive.begin(self._unique(safe_path(name)), max(date_time, OLDEST), large=is_large)
+        date_time = min(max(date_time, OLDEST), NEWEST)
+        self._archive.begin(self._unique(safe_path(name)), date_time, large=is_large)
         return file_source(content)
 
     def add(self, piece: Any) -> bytes:
@@ -125,17 +133,37 @@ class _Members:
         self._archive.close()
         return self._archive.take()
 
-    def _unique(self, name: str) -> str:
-        stem, dot, extension = name.rpartition(".")
-        if not stem or "/" in extension:
-            stem, dot, extension = name, "", ""
-        number = 1
+    def _unique(self, path: str) -> str:
+        """``path`` where no other file is, in folders that are no files."""
+        *folders, name = path.split("/")
+        where = ""
+        for folder in folders:
+            where = f"{self._folder(where + folder)}/"
+        found = self._free(where + name)
+        self._files.add(found.casefold())
+        return found
+
+    def _folder(self, path: str) -> str:
+        key = path.casefold()
+        if key not in self._folders:
+            found = path if key not in self._files else self._free(path)
+            self._folders[key] = self._folders[found.casefold()] = found
+        return self._folders[key]
+
+    def _free(self, path: str) -> str:
+        """``path``, with a number behind it if there is one already."""
         # Windows and macOS do not tell capital letters from others.
-        while name.casefold() in self._names:
+        key = path.casefold()
+        stem, dot, extension = path.rpartition(".")
+        if not stem or stem.endswith("/") or "/" in extension:
+            stem, dot, extension = path, "", ""
+        number = self._numbers.get(key, 1)
+        found = path
+        while found.casefold() in self._files or found.casefold() in self._folders:
             number += 1
-            name = f"{stem} ({number}){dot}{extension}"
-        self._names.add(name.casefold())
-        return name
+            found = f"{stem} ({number}){dot}{extension}"
+        self._numbers[key] = number
+        return found
 
 
 def _close(closable: Any) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from streamkit import StreamingService, zipped
 from streamkit.encoders.archive import MAX_PLAIN_BYTES
+from streamkit.zipping import _Members
 
 
 def body(entries: Any) -> bytes:
@@ -72,7 +73,9 @@ NAMES: list[tuple[str, str]] = [
     ("may/a.pdf", "may/a.pdf"),
     ("../../etc/passwd", "etc/passwd"),
     ("/etc/passwd", "etc/passwd"),
-    ("C:\\x\\..\\a", "C:/x/a"),
+    ("C:\\x\\..\\a", "C_/x/a"),
+    ("a.txt:b", "a.txt_b"),
+    (f"{'x' * 200}/" * 500 + "a", f"{'x' * 200}/" * 163 + "a"),
     ("a//./b", "a/b"),
     ("con.txt", "_con.txt"),
     ("a\r\nb\u202egpj", "abgpj"),
@@ -95,10 +98,24 @@ def test_names_that_are_there_already_get_a_number() -> None:
     ]
 
 
+def test_a_file_and_a_folder_are_never_of_one_name() -> None:
+    names = ["a", "a/b", "A/c", "x/y/z", "x", "x/y", "x (2)/a", "a (2)"]
+    assert list(opened(body([(name, b"") for name in names]))) == [
+        *("a", "a (2)/b", "a (2)/c", "x/y/z", "x (2)", "x/y (2)", "x (2) (2)/a", "a (2) (2)"),
+    ]
+
+
+def test_names_that_repeat_are_not_counted_from_the_beginning() -> None:
+    members = _Members()
+    names = [members._unique("a.pdf") for _ in range(20_000)]
+    assert names[-1] == "a (20000).pdf"
+    assert members._numbers == {"a.pdf": 20_000}
+
+
 def test_a_file_keeps_its_time(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"x")
-    for seconds, year in ((1_700_000_000, 2023), (0, 1980)):
+    for seconds, year in ((1_700_000_000, 2023), (0, 1980), (2**33, 2107)):
         os.utime(path, (seconds, seconds))
         with ZipFile(io.BytesIO(body([("f", path)]))) as file:
             assert file.infolist()[0].date_time[0] == year

@@ -18,6 +18,9 @@ Common file systems allow 255 (``NAME_MAX``), and a browser adds to the name: ``
 taken, ``.crdownload`` while it saves.
 """
 
+MAX_PATH_BYTES: Final = 2**15
+"""Of a file in an archive with its folders: half of what it can tell, as names get numbers."""
+
 MAX_NAME_LENGTH: Final = 1100
 """Characters of a name that are looked at: it may come from a user, and be of any length."""
 
@@ -64,11 +67,18 @@ def with_extension(filename: str, extension: str) -> str:
 def safe_path(path: str) -> str:
     """The name of a file in an archive, with its folders: each made safe as that of a download.
 
-    None leads out of where the archive is unpacked.
+    None leads out of where the archive is unpacked. A colon, which names a drive or a stream of a
+    file to Windows, becomes ``_``. Of more folders than an archive can tell the last are kept.
     """
-    parts = [_safe_name(part[:MAX_NAME_LENGTH]) for part in path.replace("\\", "/").split("/")]
+    names = path.replace("\\", "/").replace(":", "_").split("/")
     # What was a dot, or two, has nothing left.
-    return "/".join(filter(None, parts)) or "file"
+    parts = [*filter(None, (_safe_name(name[:MAX_NAME_LENGTH]) for name in names))]
+    room = MAX_PATH_BYTES
+    for count, part in enumerate(reversed(parts)):
+        room -= len(part.encode()) + 1
+        if room < 0:
+            return "/".join(parts[-count:])
+    return "/".join(parts) or "file"
 
 
 def content_disposition(

@@ -26,8 +26,13 @@ def slices_of_polars(frame: Any) -> Iterator[Slice]:
         yield Slice([part.to_list() for part in frame.slice(start, ROWS_AT_ONCE).get_columns()])
 
 
+# Rows without columns are not told from none.
+
+
 def slices_of_arrow(batches: Any) -> Iterator[Slice]:
     for batch in batches:
+        if not batch.num_columns:
+            continue
         for start in range(0, batch.num_rows, ROWS_AT_ONCE):
             columns = batch.slice(start, ROWS_AT_ONCE).columns
             yield Slice([column.to_pylist() for column in columns])
@@ -35,7 +40,7 @@ def slices_of_arrow(batches: Any) -> Iterator[Slice]:
 
 def slices_of_pandas(frame: Any) -> Iterator[Slice]:
     columns = [frame.iloc[:, place] for place in range(len(frame.columns))]
-    for start in range(0, len(frame), ROWS_AT_ONCE):
+    for start in range(0, len(frame) if columns else 0, ROWS_AT_ONCE):
         yield Slice([_values(column.iloc[start : start + ROWS_AT_ONCE]) for column in columns])
 
 

@@ -306,3 +306,16 @@ def test_the_parts_of_a_frame_are_elements_to_a_serialize_and_rows_to_a_generato
     assert b"".join(ids) == b"1\n2\n"
     rows = (row for _, row in FRAME.iterrows())
     assert b"".join(StreamingService.export("e", rows, "csv")) == b"a,b\r\n1,x\r\n2,y\r\n"
+
+
+@pytest.mark.parametrize(
+    "format", ["csv", "csv-excel", "json", "ndjson", "xlsx", "parquet", "arrow"]
+)
+@pytest.mark.parametrize(
+    "source", [pandas.DataFrame(index=range(3)), pyarrow.table({"a": [1]}).select([])]
+)
+def test_a_frame_without_columns_is_one_without_rows(format: Any, source: Any) -> None:
+    empty = pandas.DataFrame()
+    assert b"".join(StreamingService.export("e", source, format)) == b"".join(
+        StreamingService.export("e", empty, format)
+    )

@@ -137,7 +137,17 @@ def _decimal_of(values: Sequence[Decimal]) -> Any:
     for value in values:
         if not value.is_finite():
             raise ValueError(f"a Decimal that is {value} has no type there")
-    return pa.array(values).type
+    try:
+        found = pa.array(values).type
+    except pa.ArrowException:
+        # More digits than any type has.
+        found = None
+    if found is None or found.precision > MAX_PRECISION:
+        raise ValueError(
+            f"a number of more than {MAX_PRECISION} digits has no type that readers know: "
+            "yield its str()"
+        )
+    return found
 
 
 def widened(known: Any, other: Any) -> Any:

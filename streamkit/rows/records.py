@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
+from streamkit.rows.slices import slices_of_pandas
 from streamkit.rows.tables import Slices
 from streamkit.source import Inline, inline
 
@@ -25,10 +26,10 @@ def read_records(source: Any) -> tuple[Any, Sequence[str]] | None:
         found = read_records(source.iterable)
         return found and (inline(found[0]), found[1])
     if hasattr(source, "read_next_batch"):
-        return Slices(source, partial(_of_batches, source)), source.schema.names
+        return Slices(source, partial(_of_batches, source, source.schema)), source.schema.names
     if hasattr(source, "to_pylist") and hasattr(source, "schema"):
         batches = source.to_batches() if hasattr(source, "to_batches") else [source]
-        return Slices(source, partial(_of_batches, batches)), source.schema.names
+        return Slices(source, partial(_of_batches, batches, source.schema)), source.schema.names
     if hasattr(source, "to_arrow_reader"):
         names = [column[0] for column in source.description]
         return Slices(source, partial(_of_reader, source)), names
@@ -41,23 +42,36 @@ def read_records(source: Any) -> tuple[Any, Sequence[str]] | None:
     return None
 
 
-def _of_batches(batches: Any) -> Iterator[Any]:
+def _of_batches(batches: Any, schema: Any) -> Iterator[Any]:
+    is_empty = True
     for batch in batches:
         for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+            is_empty = False
             yield batch.slice(start, ROWS_AT_ONCE)
+    if is_empty:
+        yield _empty(schema)
+
+
+def _empty(schema: Any) -> Any:
+    """A record batch without rows, of which the types of columns are known all the same."""
+    from pyarrow import RecordBatch, nulls
+
+    return RecordBatch.from_arrays([nulls(0, kind) for kind in schema.types], schema=schema)
 
 
 def _of_reader(source: Any) -> Iterator[Any]:
-    return _of_batches(source.to_arrow_reader(ROWS_AT_ONCE))
+    reader = source.to_arrow_reader(ROWS_AT_ONCE)
+    return _of_batches(reader, reader.schema)
 
 
 def _of_polars(frame: Any) -> Iterator[Any]:
-    for start in range(0, frame.height, ROWS_AT_ONCE):
-        yield from frame.slice(start, ROWS_AT_ONCE).to_arrow().to_batches()
+    for start in range(0, max(frame.height, 1), ROWS_AT_ONCE):
+        table = frame.slice(start, ROWS_AT_ONCE).to_arrow()
+        yield from table.to_batches() or [_empty(table.schema)]
 
 
 def _of_pandas(frame: Any) -> Iterator[Any]:
-    from pyarrow import Schema, Table
+    from pyarrow import ArrowException, Schema, Table
 
     # The names of pandas' columns are of any type, and only text is found again in a schema.
     names = [*map(str, frame.columns)]
@@ -65,10 +79,17 @@ def _of_pandas(frame: Any) -> Iterator[Any]:
     # Nor does pyarrow take one name twice, though the column that is exported may be another one.
     frame = frame.set_axis(names if is_distinct else [*map(str, range(len(names)))], axis=1)
     # The types are those of all rows: some of them might have nothing in a column.
-    schema = Schema.from_pandas(frame, preserve_index=False)
-    for start in range(0, len(frame), ROWS_AT_ONCE):
+    try:
+        schema = Schema.from_pandas(frame, preserve_index=False)
+    except (ArrowException, TypeError, ValueError, OverflowError):
+        # Of objects that Arrow does not know, of a text with a lone surrogate or of values of
+        # several types something is made, or an error is told, row by row.
+        yield from slices_of_pandas(frame)
+        return
+    for start in range(0, max(len(frame), 1), ROWS_AT_ONCE):
         rows = frame.iloc[start : start + ROWS_AT_ONCE]
         # A column of a frame that was made of others may be in several pieces.
         table = Table.from_pandas(rows, schema, preserve_index=False)
         table = table.combine_chunks()
-        yield from (table if is_distinct else table.rename_columns(names)).to_batches()
+        table = table if is_distinct else table.rename_columns(names)
+        yield from table.to_batches() or [_empty(table.schema)]

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from ipaddress import IPv4Address
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -199,6 +200,9 @@ REFUSED: list[tuple[list[Any], str]] = [
     ([1.5, Decimal("1.5")], "a column has one type, and this one has "),
     ([datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC)], "a column has one type, and this"),
     ([1, 1j], "a value of type complex cannot be encoded"),
+    ([Decimal(1), Decimal("1." + "1" * 38)], "a number of more than 38 digits has no type"),
+    ([1, 10**38], "a number of more than 38 digits has no type"),
+    ([1, 10**90], "a number of more than 38 digits has no type"),
     ([Decimal(1), Decimal("NaN")], "a Decimal that is NaN has no type there"),
     ([time(1), time(1, tzinfo=UTC)], "a time of the day with an offset has no type there"),
     ([None, pandas.Timestamp("2024-01-01T00:00:00.000000001")], "a time with nanoseconds, 2024-01"),
@@ -304,6 +308,39 @@ def test_a_frame_of_pandas_has_the_types_of_all_its_rows_and_no_index(
 def test_an_unknown_column_of_a_frame_is_refused_at_the_call(format: Any) -> None:
     with pytest.raises(ValueError, match="columns must be among those of rows, got 'z': 'a'"):
         StreamingService.export("e", pandas.DataFrame({"a": [1]}), format, columns=["z"])
+
+
+EMPTY: list[Callable[[], Any]] = [
+    lambda: pyarrow.table({"n": pyarrow.array([], "int64"), "s": pyarrow.array([], "string")}),
+    lambda: pyarrow.RecordBatch.from_pydict({"n": [1], "s": ["a"]}).slice(1),
+    lambda: pyarrow.table({"n": [1], "s": ["a"]})[:0].to_reader(),
+    lambda: polars.DataFrame(schema={"n": polars.Int64, "s": polars.String}),
+    lambda: pandas.DataFrame({"n": [1], "s": pandas.array(["a"], dtype="string")})[:0],
+    lambda: duckdb.sql("SELECT 1::BIGINT AS n, 'a' AS s WHERE 1 = 0"),
+]
+
+
+@FORMATS
+@pytest.mark.parametrize("make", EMPTY)
+def test_a_table_without_rows_has_its_types(make: Callable[[], Any], format: Any) -> None:
+    read = table(body(make(), format))
+    assert read.num_rows == 0
+    assert [str(kind).removeprefix("large_") for kind in read.schema.types] == ["int64", "string"]
+    assert table(body(make(), format, columns={"s": "Text"})).column_names == ["Text"]
+
+
+@FORMATS
+def test_a_frame_of_pandas_that_arrow_does_not_take_is_read_by_its_values(format: Any) -> None:
+    def frame(*values: Any) -> pandas.DataFrame:
+        return pandas.DataFrame({"n": 1, "v": pandas.Series([*values], dtype=object)})
+
+    assert table(body(frame("a", "\ud800"), format)).column("v").to_pylist() == ["a", "\ufffd"]
+    assert table(body(frame(2**64), format)).column("v").to_pylist() == [Decimal(2**64)]
+    titled = table(body(frame(IPv4Address(5)), format, columns={"v": "V"}))
+    assert titled.to_pydict() == {"V": ["0.0.0.5"]}
+    for second, message in (("a", "a column has one type"), (1j, "a value of type complex")):
+        with pytest.raises((TypeError, ValueError), match=f"^row 2, column 'v': {message}"):
+            body(frame(1, second), format)
 
 
 @FORMATS

@@ -308,9 +308,7 @@ def test_the_parts_of_a_frame_are_elements_to_a_serialize_and_rows_to_a_generato
     assert b"".join(StreamingService.export("e", rows, "csv")) == b"a,b\r\n1,x\r\n2,y\r\n"
 
 
-@pytest.mark.parametrize(
-    "format", ["csv", "csv-excel", "json", "ndjson", "xlsx", "parquet", "arrow"]
-)
+@pytest.mark.parametrize("format", ["csv", "csv-excel", "json", "ndjson", "xlsx"])
 @pytest.mark.parametrize(
     "source", [pandas.DataFrame(index=range(3)), pyarrow.table({"a": [1]}).select([])]
 )

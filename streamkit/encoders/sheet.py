@@ -169,7 +169,8 @@ def _timedelta(value: timedelta) -> str:
     # Excel shows no negative ones.
     if value.days < 0 or getattr(value, "nanoseconds", False):
         return _text_of(value)
-    return _days(value, SPAN)
+    is_exact = value.days < EXACT_DAYS or not value.microseconds
+    return _days(value, SPAN) if is_exact else _text_of(value)
 
 
 def _days(span: timedelta, style: int) -> str:

@@ -78,6 +78,8 @@ CELLS: list[tuple[Any, Any, str]] = [
     (time(1, 2, 3, tzinfo=UTC), "01:02:03Z", ""),
     (timedelta(days=1, seconds=2), timedelta(days=1, seconds=2), "[h]:mm:ss"),
     (timedelta(days=-1), "-P1D", ""),
+    (timedelta(days=2**17, microseconds=1), "P131072DT0.000001S", ""),
+    (timedelta(days=2**17, seconds=1), timedelta(days=2**17, seconds=1), "[h]:mm:ss"),
     ("a", "a", ""),
     ("", "", ""),
     ("1", "1", ""),

@@ -6,7 +6,7 @@ iterates what it is given.
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from werkzeug.http import quote_etag
@@ -63,7 +63,10 @@ def check_columns(value: object) -> dict[str, str] | None:
         return None
     expected = "columns must be a sequence of names, or a mapping from names to titles"
     if not isinstance(value, Sequence | Mapping) or isinstance(value, str | bytes):
-        raise TypeError(f"{expected}, got {type(value).__name__}")
+        # A set has no order, and of a text each letter would be a name.
+        is_ordered = isinstance(value, Iterable) and not isinstance(value, str | bytes | set)
+        hint = ": pass list(...) of it" if is_ordered else ""
+        raise TypeError(f"{expected}, got {type(value).__name__}{hint}")
     names = [*value]
     columns = dict(value) if isinstance(value, Mapping) else dict(zip(names, names, strict=True))
     for text in (*columns, *columns.values()):

@@ -106,6 +106,13 @@ class _Members:
         if not isinstance(entry, tuple) or len(entry) != 2 or not isinstance(entry[0], str):
             raise TypeError(f"an entry must be a name and what is in it, got {entry!r:.80}")
         name, content = entry
+        try:
+            return self._begin(name, content)
+        except Exception as error:
+            error.add_note(f"It was raised for the entry {name!r} of the archive.")
+            raise
+
+    def _begin(self, name: str, content: Any) -> Any:
         date_time = time.localtime()[:6]
         size: int | None = None
         if isinstance(content, str | PathLike):
@@ -118,7 +125,9 @@ class _Members:
         is_large = size is None or size > MAX_PLAIN_BYTES
         date_time = min(max(date_time, OLDEST), NEWEST)
         self._archive.begin(self._unique(safe_path(name)), date_time, large=is_large)
-        return file_source(content)
+        source = file_source(content)
+        check_source("what is in an entry", source)
+        return source
 
     def add(self, piece: Any) -> bytes:
         """More of it; returns what is there of the archive by now."""

@@ -326,6 +326,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
         (export, {"columns": {"a"}}, TypeError, "columns must be .* got set"),
         (export, {"columns": ["a", 1]}, TypeError, "columns must be .* a name of type int: 1"),
         (export, {"columns": {"a": None}}, TypeError, "columns must be .* of type NoneType"),
+        (export, {"columns": {"a": 1}.keys()}, TypeError, r"got dict_keys: pass list\(...\) of it"),
         (export, {"columns": []}, ValueError, "columns must be .* got none"),
         (export, {"columns": ["a", "b", "a"]}, ValueError, "columns must .* got 'a' twice"),
         (export, {"columns": {"a": "X", "b": "X"}}, ValueError, "a title of their own .*'X' twice"),

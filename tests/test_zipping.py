@@ -145,6 +145,7 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: [("a", b"x"), ("b", ["text"])], TypeError, "must be bytes-like pieces, got str"),
     (lambda: [("a", b"x"), ("b", io.StringIO(""))], TypeError, "binary file, got one in text mode"),
     (lambda: [("a", b"x"), ("b", "/nowhere")], FileNotFoundError, "nowhere"),
+    (lambda: [("a", b"x"), ("b", None)], TypeError, "what is in an entry must .* NoneType"),
 ]
 
 
@@ -159,6 +160,13 @@ def test_a_bad_entry_breaks_the_archive_off(
             received += next(chunks)
     with pytest.raises(BadZipFile):
         ZipFile(io.BytesIO(received))
+
+
+@pytest.mark.parametrize("content", [None, "/nowhere", io.StringIO("")])
+def test_an_error_names_the_entry_that_it_is_about(content: Any) -> None:
+    with pytest.raises((TypeError, OSError)) as raised:
+        body([("may/a.pdf", content)])
+    assert raised.value.__notes__ == ["It was raised for the entry 'may/a.pdf' of the archive."]
 
 
 def test_what_are_no_entries_is_refused_at_the_call() -> None:

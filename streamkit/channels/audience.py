@@ -64,10 +64,12 @@ class ThreadAudience:
 
     def take(self) -> Wave:
         """All who wait now, for who publishes to wake. One thread at a time calls it."""
-        # Who comes from now on has seen what these are woken for.
         wave = self.waiting
         if wave:
-            self.waiting = Wave()
+            following = Wave()
+            # Who comes from now on has seen what these are woken for. In one step: by now an event
+            # of a signal's handler may have taken what was found above.
+            wave, self.waiting = self.waiting, following
         return wave
 
 

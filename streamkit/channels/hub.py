@@ -23,11 +23,13 @@ class Hub:
         "_loops",
         "_metrics",
         "_registry",
+        "is_held",
         "listeners",
         "name",
         "ring",
         "threads",
         "used_at",
+        "weighed",
     )
 
     def __init__(self, name: str, ring: Ring) -> None:
@@ -38,6 +40,10 @@ class Hub:
         """How many there are, on any thread or loop."""
         self.used_at = time.monotonic()
         """When somebody last published, or began or ceased to listen."""
+        self.is_held = True
+        """Whether it was not let go of so far."""
+        self.weighed = 0
+        """What of its history's weight is counted in that of all channels."""
         self._loops: dict[asyncio.AbstractEventLoop, LoopAudience] = {}
         self._registry: CollectorRegistry | None = None
         self._metrics = channel_metrics(name, None)

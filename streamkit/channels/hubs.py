@@ -27,7 +27,11 @@ lock: Final = shared_lock()
 
 
 class Hubs:
-    """Channels by their names. All of it but ``peek`` is called with the ``lock`` held."""
+    """Channels by their names. All of it but ``peek`` is called with the ``lock`` held.
+
+    A handler of a signal, or a finalizer, may do so in the middle of another call of its thread:
+    see ``Ring``.
+    """
 
     def __init__(self, max_idle: float) -> None:
         """``max_idle`` is the seconds that a channel is kept without listeners and events."""
@@ -36,6 +40,7 @@ class Hubs:
         # Those that nobody listens to, the one for longest first.
         self._idle: OrderedDict[str, Hub] = OrderedDict()
         self._weight = 0
+        self._makes_room = False
         self._sweeps_at = time.monotonic() + SWEEP_INTERVAL
 
     def __iter__(self) -> Iterator[Hub]:
@@ -59,9 +64,12 @@ class Hubs:
         return hub
 
     def added(self, name: str, ring: Ring) -> Hub:
-        """A channel that was not here, with its history."""
-        hub = self._hubs[name] = self._idle[name] = Hub(name, ring)
-        self._grow(hub, ring.weight)
+        """A channel that was not here, with its history, or what has come there meanwhile."""
+        hub = Hub(name, ring)
+        if name in self._hubs:
+            return self._hubs[name]
+        self._hubs[name] = self._idle[name] = hub
+        self._weigh(hub)
         return hub
 
     def joined(self, hub: Hub, loop: AbstractEventLoop | None) -> Audience:
@@ -81,54 +89,63 @@ class Hubs:
 
     def append(self, hub: Hub, frame: Frame) -> str:
         """Keep an event of the channel, and return its id."""
-        ring = hub.ring
-        before = ring.weight
-        event_id = ring.append(frame)
-        self._grow(hub, ring.weight - before)
+        event_id = hub.ring.append(frame)
+        self._weigh(hub)
         return event_id
 
     def skip_to(self, hub: Hub, head: int) -> None:
         """Go on behind this number: what is before it is not to be had."""
-        before = hub.ring.weight
         hub.ring.skip_to(head)
-        self._grow(hub, hub.ring.weight - before)
+        self._weigh(hub)
 
     def replace(self, hub: Hub, ring: Ring) -> None:
         """Begin another history of the channel, without events so far."""
-        before, hub.ring = hub.ring.weight, ring
-        self._grow(hub, ring.weight - before)
+        hub.ring = ring
+        self._weigh(hub)
 
     def sweep(self, now: float) -> None:
         """Let go of what nobody has used for long."""
         self._sweeps_at = now + SWEEP_INTERVAL
         for idle in [*self._idle.values()]:
-            if idle.used_at < now - self._max_idle:
-                self._let_go(idle)
+            if idle.used_at < now - self._max_idle and idle.name in self._idle:
+                del self._idle[idle.name]
+                self._forget(idle)
 
-    def _let_go(self, hub: Hub) -> None:
-        del self._hubs[hub.name], self._idle[hub.name]
-        self._weight -= hub.ring.weight
+    def _forget(self, hub: Hub) -> None:
+        if hub.is_held and not hub.listeners:
+            hub.is_held = False
+            self._weight -= hub.weighed
+            del self._hubs[hub.name]
 
-    def _grow(self, hub: Hub, weight: int) -> None:
-        if self._hubs.get(hub.name) is not hub:
-            # It was let go of while somebody else still wrote to it.
-            return
-        self._weight += weight
-        if self._weight > MAX_BYTES:
-            self._make_room(hub)
+    def _weigh(self, hub: Hub) -> None:
+        self._count(hub)
+        if self._weight > MAX_BYTES and not self._makes_room:
+            # Whoever does so already goes on until there is room for this as well.
+            self._makes_room = True
+            try:
+                self._make_room(hub)
+            finally:
+                self._makes_room = False
+
+    def _count(self, hub: Hub) -> None:
+        weight = hub.ring.weight
+        # It may have been let go of while somebody else still wrote to it.
+        if hub.is_held:
+            self._weight += weight - hub.weighed
+            hub.weighed = weight
 
     def _make_room(self, grown: Hub) -> None:
         """Let go of what nobody listens to, and then of the oldest events of who has ``grown``."""
         while self._weight > MAX_BYTES and self._idle:
-            hub = next(iter(self._idle.values()))
-            if hub is grown:
-                if len(self._idle) == 1:
-                    break
-                self._idle.move_to_end(hub.name)
+            name, hub = self._idle.popitem(last=False)
+            if hub is not grown:
+                self._forget(hub)
                 continue
-            self._let_go(hub)
+            is_last = not self._idle
+            self._idle[name] = hub
+            if is_last:
+                break
         ring = grown.ring
         while self._weight > MAX_BYTES and ring.head - ring.first >= MIN_EVENTS:
-            before = ring.weight
             ring.drop_oldest()
-            self._weight += ring.weight - before
+            self._count(grown)

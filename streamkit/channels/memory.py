@@ -87,7 +87,8 @@ class Memory:
     def _hub(self, name: str) -> Hub:
         hub = self._hubs.found(name)
         if hub is None:
-            self._last_epoch = max(time.time_ns() // 1_000_000, self._last_epoch + 1)
-            ring = Ring(self._last_epoch * EPOCH_UNITS + self._own)
-            hub = self._hubs.added(name, ring)
+            now = time.time_ns() // 1_000_000
+            # Without a call, in which a signal's handler might be given the same.
+            epoch = self._last_epoch = now if now > self._last_epoch else self._last_epoch + 1
+            hub = self._hubs.added(name, Ring(epoch * EPOCH_UNITS + self._own))
         return hub

@@ -36,6 +36,10 @@ class Ring:
     """Events by their numbers. One thread at a time appends, any number of them read.
 
     There is no lock: an entry never changes, and what a reader looks for is there or is not.
+
+    A handler of a signal, or a finalizer, may append in the middle of an ``append`` of its own
+    thread, which no lock could prevent. Python runs them as a function begins or returns, and
+    between the rounds of a loop: what stands between two calls is done as one.
     """
 
     __slots__ = (
@@ -77,18 +81,26 @@ class Ring:
 
     def append(self, frame: Frame) -> str:
         """Keep an event, and let go of the oldest; return the id of the event."""
-        number = self.head + 1
-        event_id = f"{self.epoch}-{number}"
         lines, is_text = frame
-        self.entries[number] = (b"%bid: %b\n\n" % (lines, event_id.encode()), is_text)
-        if lines.startswith(b"retry: ") or b"\nretry: " in lines:
-            self.own_retry = number
+        is_retry = lines.startswith(b"retry: ") or b"\nretry: " in lines
         size = len(lines)
+        number = self.head
+        while True:
+            number += 1
+            event_id = f"{self.epoch}-{number}"
+            entry = (b"%bid: %b\n\n" % (lines, event_id.encode()), is_text)
+            if is_retry:
+                self.own_retry = number
+            # The number is taken in one step with the entry: two that interrupt each other differ.
+            if self.entries.setdefault(number, entry) is entry:
+                break
         self.size += size
         self.weight += size + SLOT_BYTES
-        self.head = number
-        while number - self.first >= MAX_EVENTS or (
-            self.size > MAX_BYTES and number - self.first >= MIN_EVENTS
+        # Also over what was interrupted before it came to this.
+        while (following := self.head + 1) in self.entries:
+            self.head = following
+        while self.head - self.first >= MAX_EVENTS or (
+            self.size > MAX_BYTES and self.head - self.first >= MIN_EVENTS
         ):
             self.drop_oldest()
         return event_id
@@ -96,8 +108,9 @@ class Ring:
     def drop_oldest(self) -> None:
         """Let go of an event; there is one. Called by who appends."""
         # The number first: who finds it here may count on the entry, or sees that it has gone.
-        self.first += 1
-        wire, _ = self.entries.pop(self.first - 1)
+        number = self.first
+        self.first = number + 1
+        wire, _ = self.entries.pop(number)
         size = wire.rindex(b"id: ")
         self.size -= size
         self.weight -= size + SLOT_BYTES

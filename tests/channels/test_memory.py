@@ -1,6 +1,9 @@
 """The channels of a process together: what they take, and when they go."""
 
 import os
+import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -169,3 +172,84 @@ class TestBounds:
         assert len(names(memory)) == 100
         assert "9999" in names(memory)
         assert self.weight(memory) <= 100 * KIB
+
+
+def interrupted(call: Callable[[], object], at: int, handler: Callable[[], object]) -> bool:
+    """Whether there was a call or a return ``at`` so many, within which ``handler`` was called.
+
+    There Python runs handlers of signals, and finalizers.
+    """
+    seen = 0
+
+    def count(frame: Any, event: str, arg: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == at:
+            handler()
+
+    sys.setprofile(count)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return seen >= at
+
+
+class TestInterruptions:
+    """One that publishes in the middle of another call of its thread: a signal's handler."""
+
+    FRAME = frame_of("x" * KIB)
+
+    def publish(self, memory: Memory, name: str, ids: list[str]) -> None:
+        ids.append(memory.publish(name, self.FRAME))
+
+    def checked(self, memory: Memory, name: str, events: list[str]) -> None:
+        """``events`` are the latest of the channel, in order, and all that it takes is counted."""
+        assert len({*events}) == len(events)
+        ring = memory._hubs._hubs[name].ring
+        assert {*events} == {f"{ring.epoch}-{ring.head - n}" for n in range(len(events))}
+        assert [*ring.entries] == [*range(ring.first, ring.head + 1)]
+        for number, (wire, _) in ring.entries.items():
+            assert wire.endswith(b"id: %d-%d\n\n" % (ring.epoch, number))
+        assert ring.size == sum(wire.rindex(b"id: ") for wire, _ in ring.entries.values())
+        hubs = memory._hubs
+        assert hubs._weight == sum(hub.ring.weight for hub in hubs._hubs.values())
+        assert {*hubs._idle} == {name for name, hub in hubs._hubs.items() if not hub.listeners}
+
+    @pytest.mark.parametrize("events", [0, 1, 1_000], ids=["new", "short", "full"])
+    def test_both_events_are_there(self, events: int) -> None:
+        at = 0
+        is_interrupted = True
+        while is_interrupted:
+            at += 1
+            memory = Memory()
+            for _ in range(events):
+                memory.publish("a", self.FRAME)
+            ids: list[str] = []
+            is_interrupted = interrupted(
+                partial(self.publish, memory, "a", ids),
+                at,
+                partial(self.publish, memory, "a", ids),
+            )
+            self.checked(memory, "a", ids)
+        assert at > 20
+
+    def test_room_is_made_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(hubs_, "MAX_BYTES", 30 * KIB)
+        at = 0
+        is_interrupted = True
+        while is_interrupted:
+            at += 1
+            memory = Memory()
+            for name in "abc":
+                for _ in range(7):
+                    memory.publish(name, self.FRAME)
+            ids: dict[str, list[str]] = {"a": [], "b": []}
+            is_interrupted = interrupted(
+                partial(self.publish, memory, "a", ids["a"]),
+                at,
+                partial(self.publish, memory, "b", ids["b"]),
+            )
+            for name in names(memory):
+                self.checked(memory, name, ids.get(name, []))
+            assert memory._hubs._weight <= 30 * KIB

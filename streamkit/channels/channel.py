@@ -10,7 +10,7 @@ from streamkit.channels.iterating import AsyncEvents, Events
 from streamkit.channels.listener import Listener
 from streamkit.channels.position import ids
 from streamkit.channels.subscriber import Subscribed
-from streamkit.loop import asyncio_loop, running_loop
+from streamkit.loop import running_loop
 from streamkit.request import known_last_event_id
 
 __all__ = ["Channel", "Merged", "merge"]
@@ -57,9 +57,11 @@ class _Listened:
         return Events(Listener(engine(), self._names, known_last_event_id(), None))
 
     def __aiter__(self) -> AsyncEvents:
-        """The same on an event loop, which must be asyncio's: RuntimeError otherwise."""
-        loop = asyncio_loop()
-        return AsyncEvents(Listener(engine(), self._names, known_last_event_id(), loop))
+        """The same on an event loop, which need not be there yet: whichever reads first.
+
+        Reading raises RuntimeError on one that is not asyncio's.
+        """
+        return AsyncEvents(Listener(engine(), self._names, known_last_event_id(), None))
 
     def subscribed(self, *, is_lossless: bool = False) -> Subscribed:
         """The source of a stream of these events, for the client of this request."""

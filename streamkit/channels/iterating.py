@@ -1,12 +1,13 @@
 """The events of channels one by one, for whatever is no stream of them itself."""
 
 from contextlib import nullcontext, suppress
-from typing import Any, Self
+from typing import Self
 
 from streamkit.channels.frame import GAP, event_of
 from streamkit.channels.listener import Listener
 from streamkit.consumer import consumer
 from streamkit.event import ServerSentEvent
+from streamkit.loop import asyncio_loop
 from streamkit.lost import look_for_lost, lose
 
 __all__ = ["AsyncEvents", "Events"]
@@ -18,7 +19,6 @@ class _Reader:
     def __init__(self, listener: Listener) -> None:
         look_for_lost()
         self._listener = listener
-        self._waiter: Any = listener.waiter
 
     def __del__(self) -> None:
         if not self._listener.has_left:
@@ -53,12 +53,12 @@ class Events(_Reader):
     def __next__(self) -> ServerSentEvent:
         reader = consumer.get()
         # The waiter may be notified before it waits: what wakes it is looked at in between.
-        with nullcontext() if reader is None else reader.waking(self._waiter.notify):
+        with nullcontext() if reader is None else reader.waking(self._listener.waiter.notify):
             while not (reader is not None and reader.has_left):
                 event = self._next()
                 if event is not None:
                     return event
-                self._waiter.wait(
+                self._listener.wait(
                     lambda: self._is_ready() or (reader is not None and reader.has_left), None
                 )
         self.close()
@@ -70,17 +70,18 @@ class Events(_Reader):
 
 
 class AsyncEvents(_Reader):
-    """For the loop that it was made on."""
+    """For a loop. A view may make it on another one than its stream runs on, or on none."""
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ServerSentEvent:
+        self._listener.wait_on(asyncio_loop())
         while True:
             event = self._next()
             if event is not None:
                 return event
-            waiter = self._waiter.waiter(self._is_ready)
+            waiter = self._listener.wait(self._is_ready)
             if waiter is not None:
                 await waiter
 

@@ -8,6 +8,7 @@ from streamkit.channels.audience import LoopWaiter, ThreadWaiter
 from streamkit.channels.cursor import Cursor, Gap
 from streamkit.channels.engine import Engine
 from streamkit.channels.hub import Hub
+from streamkit.channels.hubs import lock
 from streamkit.channels.position import NOWHERE, Position, ids, positions
 
 __all__ = ["Listener", "Seat"]
@@ -65,14 +66,34 @@ class Listener:
         self.waiter: LoopWaiter | ThreadWaiter
         self.wait: Any
         """What it waits with: as a thread, or with what a task of the loop is to await."""
+        self._wait_among(audiences)
+        # Whoever takes it out makes the listener leave: of two threads, one finds it.
+        self._stays = [None]
+
+    def _wait_among(self, audiences: list[Any]) -> None:
+        loop = self._loop
         if loop is None:
             self.waiter = ThreadWaiter(audiences)
             self.wait = self.waiter.wait
         else:
             self.waiter = LoopWaiter(loop, audiences)
             self.wait = self.waiter.waiter
-        # Whoever takes it out makes the listener leave: of two threads, one finds it.
-        self._stays = [None]
+
+    def wait_on(self, loop: AbstractEventLoop) -> None:
+        """Read on ``loop`` from now on, whichever it was before. Nobody waits with it now."""
+        if loop is self._loop:
+            return
+        with lock:
+            before = self._loop
+            if self.has_left:
+                return
+            audiences = [seat.hub.join(loop) for seat in self.seats]
+            for seat in self.seats:
+                if before is not None:
+                    seat.hub.leave(before)
+            self._loop = loop
+        self.waiter.leave()
+        self._wait_among(audiences)
 
     @property
     def last_event_id(self) -> str:
@@ -105,6 +126,9 @@ class Listener:
         except IndexError:
             return
         self.waiter.leave()
+        with lock:
+            # It may just have changed.
+            loop = self._loop
         for seat in self.seats:
-            self._engine.release(seat.hub, self._loop)
+            self._engine.release(seat.hub, loop)
             seat.metrics.subscribed(-1)

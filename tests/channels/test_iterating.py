@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Any
 from uuid import uuid4
@@ -154,3 +154,59 @@ def test_a_task_that_is_cancelled_leaves_nothing_waiting(channel: Channel) -> No
             await asyncio.sleep(0.001)
 
     asyncio.run(main())
+
+
+class TestWhereItIsMade:
+    """A generator expression calls ``aiter`` where it stands: the view, on whatever it runs."""
+
+    def made_on_no_loop(self, channel: Channel) -> AsyncIterator[ServerSentEvent]:
+        return (event async for event in channel)
+
+    def made_on_another_loop(self, channel: Channel) -> AsyncIterator[ServerSentEvent]:
+        async def view() -> AsyncIterator[ServerSentEvent]:
+            return (event async for event in channel)
+
+        return asyncio.run(view())
+
+    def made_and_read_on_another_loop(self, channel: Channel) -> AsyncIterator[ServerSentEvent]:
+        async def view() -> AsyncIterator[ServerSentEvent]:
+            events = aiter(channel)
+            await channel.apublish("before")
+            assert (await anext(events)).data == "before"
+            return events
+
+        return asyncio.run(view())
+
+    MADE = pytest.mark.parametrize(
+        "made", [made_on_no_loop, made_on_another_loop, made_and_read_on_another_loop]
+    )
+
+    @MADE
+    def test_it_is_read_on_any_loop(self, channel: Channel, made: Any) -> None:
+        events = made(self, channel)
+        channel.publish("since it was made")
+
+        async def main() -> None:
+            assert (await anext(events)).data == "since it was made"
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(0)
+            await asyncio.to_thread(channel.publish, "later")
+            assert (await asyncio.wait_for(waiting, WAIT)).data == "later"
+            assert listeners(channel) == 1
+
+        asyncio.run(main())
+
+    @MADE
+    def test_it_is_streamed_by_a_thread(self, channel: Channel, made: Any) -> None:
+        events = made(self, channel)
+        chunks = StreamingService.sse("s", events).chunks()
+        for event in ("one", "two"):
+            channel.publish(event)
+            assert b"data: %b\n" % event.encode() in next(chunks)
+        chunks.close()
+
+    @MADE
+    def test_it_may_go_unread(self, channel: Channel, made: Any) -> None:
+        events = made(self, channel)
+        assert listeners(channel) == 1
+        del events

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from combinations import WAIT, wait_until
-from limits.channels import listeners
+from limits.channels import listeners, threads_waiting
 from werkzeug.datastructures import Headers
 
 from streamkit import Channel, ServerSentEvent, StreamingService, inline, merge
@@ -120,6 +120,95 @@ def test_one_that_was_closed_listens_no_longer(channel: Channel) -> None:
     events.close()
     events.close()
     assert listeners(channel) == 0
+
+
+def test_each_of_several_channels_has_its_turn(channel: Channel) -> None:
+    others = [Channel(f"{channel.name}-{number}") for number in range(2)]
+    events = iter(merge(channel, *others))
+    for each in (channel, channel, channel, *others):
+        each.publish(each.name)
+    assert [next(events).data for _ in range(5)] == [
+        channel.name,
+        others[0].name,
+        others[1].name,
+        channel.name,
+        channel.name,
+    ]
+
+
+class TestTheEnd:
+    def test_a_thread_that_waits_gets_it(self, channel: Channel) -> None:
+        events = iter(channel)
+        got: list[Any] = []
+        reader = threading.Thread(target=lambda: got.append([*events]))
+        reader.start()
+        wait_until(lambda: threads_waiting(channel) == 1)
+        events.close()
+        reader.join(WAIT)
+        assert got == [[]]
+
+    def test_a_task_that_waits_gets_it(self, channel: Channel) -> None:
+        async def main() -> None:
+            events = aiter(channel)
+            waiting = asyncio.ensure_future(anext(events, "the end"))
+            await asyncio.sleep(0)
+            await events.aclose()
+            assert await asyncio.wait_for(waiting, WAIT) == "the end"
+
+        asyncio.run(main())
+
+    def test_nothing_comes_after_it(self, channel: Channel) -> None:
+        events = iter(channel)
+        channel.publish("in time")
+        events.close()
+        assert [*events] == []
+
+        async def main() -> None:
+            events = aiter(channel)
+            await channel.apublish("in time")
+            await events.aclose()
+            assert [event async for event in events] == []
+
+        asyncio.run(main())
+
+
+class TestRefusals:
+    def test_a_thread_reads_no_channel_on_a_loop(self, channel: Channel) -> None:
+        events = iter(channel)
+        channel.publish("here")
+
+        async def main() -> None:
+            with pytest.raises(RuntimeError, match="would block the event loop: read it by async"):
+                next(events)
+
+        asyncio.run(main())
+        assert next(events).data == "here"
+
+    def test_two_tasks_wait_for_no_same_event(self, channel: Channel) -> None:
+        async def main() -> None:
+            events = aiter(channel)
+            waiting = asyncio.ensure_future(anext(events))
+            await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match="let each have an iterator of its own"):
+                await asyncio.wait_for(anext(events), WAIT)
+            await channel.apublish("here")
+            assert (await asyncio.wait_for(waiting, WAIT)).data == "here"
+            await channel.apublish("and again")
+            assert (await anext(events)).data == "and again"
+
+        asyncio.run(main())
+
+    def test_two_threads_wait_for_no_same_event(self, channel: Channel) -> None:
+        events = iter(channel)
+        got: list[Any] = []
+        reader = threading.Thread(target=lambda: got.append(next(events).data))
+        reader.start()
+        wait_until(lambda: threads_waiting(channel) == 1)
+        with pytest.raises(RuntimeError, match="let each have an iterator of its own"):
+            next(events)
+        channel.publish("here")
+        reader.join(WAIT)
+        assert got == ["here"]
 
 
 def test_the_wait_of_an_inline_source_ends_as_its_consumer_is_made_to_leave(

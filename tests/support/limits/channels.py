@@ -3,7 +3,7 @@
 import json
 import re
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 from uuid import uuid4
@@ -271,12 +271,8 @@ class ChannelSuite:
 
     def test_a_task_may_filter_it(self, channel: Channel) -> None:
         def mine() -> Any:
-            async def events() -> AsyncIterator[ServerSentEvent]:
-                async for event in channel:
-                    if event.event == "gap" or event.data["user"] == 7:
-                        yield event
-
-            return events()
+            # aiter is called here, on whatever the view runs.
+            return (e async for e in channel if e.event == "gap" or e.data["user"] == 7)
 
         self.filters(channel, mine)
 
@@ -305,6 +301,13 @@ def listeners(channel: Channel) -> int:
     assert isinstance(memory, Memory)
     hub = memory._hubs.peek(channel.name)
     return 0 if hub is None else hub.listeners
+
+
+def threads_waiting(channel: Channel) -> int:
+    memory = engine()
+    assert isinstance(memory, Memory)
+    hub = memory._hubs.peek(channel.name)
+    return 0 if hub is None else len(hub.threads.waiting)
 
 
 def other_at(channel: Channel, number: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from werkzeug.datastructures import EnvironHeaders
 from werkzeug.http import HTTP_STATUS_CODES
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["status_line", "wsgi_body", "wsgi_request"]
 
+KNOWING: Final = ("gunicorn/", "Werkzeug/")
+"""What the names of servers begin with that know how many processes they have."""
+
 
 def wsgi_request(environ: "WSGIEnvironment") -> Request:
     """The request of a WSGI ``environ`` (PEP 3333), and what its server can do."""
@@ -25,7 +28,19 @@ def wsgi_request(environ: "WSGIEnvironment") -> Request:
         headers=EnvironHeaders(environ),
         sends_files="wsgi.file_wrapper" in environ,
         client=partial(client_of, environ),
-        has_siblings=bool(environ.get("wsgi.multiprocess")),
+        has_siblings=bool(environ.get("wsgi.multiprocess")) and _knows_its_processes(environ),
+    )
+
+
+def _knows_its_processes(environ: "WSGIEnvironment") -> bool:
+    """Whether ``wsgi.multiprocess`` is true only where there are several.
+
+    It is always so of bridges from ASGI and of test clients, which do not know.
+    """
+    return (
+        str(environ.get("SERVER_SOFTWARE", "")).startswith(KNOWING)
+        or "uwsgi.version" in environ
+        or "mod_wsgi.version" in environ
     )
 
 

@@ -1,7 +1,6 @@
 """Where the channels of this process are."""
 
 import os
-import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -12,6 +11,7 @@ from streamkit.channels.hub import Hub
 from streamkit.channels.memory import Memory
 from streamkit.channels.position import Position
 from streamkit.channels.ring import Ring
+from streamkit.channels.siblings import has_siblings
 from streamkit.fork import call_in_child, shared_lock
 from streamkit.log import say_once
 
@@ -139,9 +139,7 @@ def _engine_of(url: str | None) -> Engine:
 def _look() -> None:
     global _has_looked
     _has_looked = True
-    # Who has not imported it is no child of it.
-    multiprocessing = sys.modules.get("multiprocessing.process")
-    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+    if has_siblings():
         tell_of_siblings()
 
 

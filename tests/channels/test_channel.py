@@ -20,6 +20,7 @@ from streamkit import (
     lossless,
     merge,
 )
+from streamkit.adapting import wsgi_request
 from streamkit.channels import engine as engines
 from streamkit.channels.memory import Memory
 from streamkit_adapters.wsgi import StreamingService as WSGIService
@@ -180,15 +181,26 @@ class TestSiblings:
         monkeypatch.setattr(log, "_said", set())
         monkeypatch.setattr("streamkit.channels.engine._has_looked", False)
 
-    @pytest.mark.parametrize(("multiprocess", "warnings"), [(True, 1), (False, 0)])
+    @pytest.mark.parametrize(
+        ("server", "multiprocess", "warnings"),
+        [
+            ({"SERVER_SOFTWARE": "gunicorn/27.0.1"}, True, 1),
+            ({"SERVER_SOFTWARE": "Werkzeug/3.1.3"}, True, 1),
+            ({"mod_wsgi.version": (5, 0, 2)}, True, 1),
+            ({"SERVER_SOFTWARE": "gunicorn/27.0.1"}, False, 0),
+            # asgiref's, uvicorn's and hypercorn's bridges, and Django's test client, always.
+            ({}, True, 0),
+        ],
+    )
     def test_a_server_of_wsgi_says_so(
         self,
         channel: Channel,
+        server: dict[str, Any],
         multiprocess: bool,
         warnings: int,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        environ = create_environ() | {"wsgi.multiprocess": multiprocess}
+        environ = create_environ() | server | {"wsgi.multiprocess": multiprocess}
         for _ in range(2):
             response = WSGIService.sse("s", channel)
             body: Any = response(environ, start_response)
@@ -197,8 +209,15 @@ class TestSiblings:
         assert [record.levelno for record in caplog.records] == [logging.WARNING] * warnings
         assert "one of several workers" in caplog.text or not warnings
 
+    def test_uwsgi_is_known_by_its_version(self) -> None:
+        environ = create_environ() | {"uwsgi.version": b"2.0.31", "wsgi.multiprocess": True}
+        assert wsgi_request(environ).has_siblings
+
     def test_another_stream_is_no_concern_of_it(self, caplog: pytest.LogCaptureFixture) -> None:
-        environ = create_environ() | {"wsgi.multiprocess": True}
+        environ = create_environ() | {
+            "wsgi.multiprocess": True,
+            "SERVER_SOFTWARE": "gunicorn/27.0.1",
+        }
         body: Any = WSGIService.sse("s", ["event"])(environ, start_response)
         assert b"".join(body) == b"data: event\n\n"
         body.close()

@@ -15,7 +15,11 @@ from streamkit.fork import shared_lock
 __all__ = ["MAX_BYTES", "SWEEP_INTERVAL", "Hubs", "lock"]
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""What all channels of a process take together: sixteen of the largest, or a million events."""
+"""What all channels of a process take together: sixteen of the largest, or 250,000 small events.
+
+Beyond that there is only the latest event of each channel that somebody listens to, so that those
+who are there get it.
+"""
 
 SWEEP_INTERVAL: Final = 60.0
 """Seconds between two looks for channels to let go of. Nothing waits for them: it is done by who
@@ -39,6 +43,8 @@ class Hubs:
         self._hubs: dict[str, Hub] = {}
         # Those that nobody listens to, the one for longest first.
         self._idle: OrderedDict[str, Hub] = OrderedDict()
+        # Those that have more than their latest event, in the order in which they are to lose one.
+        self._long: OrderedDict[Hub, None] = OrderedDict()
         self._weight = 0
         self._makes_room = False
         self._sweeps_at = time.monotonic() + SWEEP_INTERVAL
@@ -116,6 +122,7 @@ class Hubs:
             hub.is_held = False
             self._weight -= hub.weighed
             del self._hubs[hub.name]
+            self._long.pop(hub, None)
 
     def _weigh(self, hub: Hub) -> None:
         self._count(hub)
@@ -133,9 +140,13 @@ class Hubs:
         if hub.is_held:
             self._weight += weight - hub.weighed
             hub.weighed = weight
+            if hub.ring.head > hub.ring.first:
+                self._long[hub] = None
 
     def _make_room(self, grown: Hub) -> None:
-        """Let go of what nobody listens to, and then of the oldest events of who has ``grown``."""
+        """Let go of what nobody listens to, then of the oldest events: first of who has ``grown``,
+        down to as many as any history may have, and then of each in turn, down to its latest one.
+        """
         while self._weight > MAX_BYTES and self._idle:
             name, hub = self._idle.popitem(last=False)
             if hub is not grown:
@@ -149,3 +160,8 @@ class Hubs:
         while self._weight > MAX_BYTES and ring.head - ring.first >= MIN_EVENTS:
             ring.drop_oldest()
             self._count(grown)
+        while self._weight > MAX_BYTES and self._long:
+            hub, _ = self._long.popitem(last=False)
+            if hub.ring.head > hub.ring.first:
+                hub.ring.drop_oldest()
+                self._count(hub)

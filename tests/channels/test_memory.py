@@ -157,7 +157,27 @@ class TestBounds:
             memory.listen(name, None, None)
             self.filled(memory, name, 100)
         assert names(memory) == {*"abc"}
-        assert self.weight(memory) <= (100 + 3 * 18) * KIB
+        assert self.weight(memory) <= 100 * KIB
+
+    def test_where_all_are_listened_to_each_loses_as_much(self) -> None:
+        memory = Memory()
+        channels = [f"{number}" for number in range(20)]
+        for name in channels:
+            memory.listen(name, None, None)
+        for _ in range(16):
+            for name in channels:
+                self.filled(memory, name, 1)
+        assert self.weight(memory) <= 100 * KIB
+        left = [len(memory._hubs._hubs[name].ring.entries) for name in channels]
+        assert max(left) - min(left) <= 1 <= min(left)
+
+    def test_who_listens_gets_the_latest_event_all_the_same(self) -> None:
+        memory = Memory()
+        rings = [memory.listen(f"{number}", None, None)[1] for number in range(200)]
+        for number in range(200):
+            self.filled(memory, f"{number}", 3)
+        assert {len(ring.entries) for ring in rings} == {1}
+        assert all(ring.holds(2) for ring in rings)
 
     def test_the_last_one_alone_is_shortened(self) -> None:
         memory = Memory()

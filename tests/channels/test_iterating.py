@@ -2,18 +2,20 @@
 
 import asyncio
 import gc
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
+from datetime import date
 from itertools import islice
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from combinations import WAIT, wait_until
 from limits.channels import listeners, threads_waiting
 from werkzeug.datastructures import Headers
 
-from streamkit import Channel, ServerSentEvent, StreamingService, inline, merge
+from streamkit import Channel, ServerSentEvent, StreamingService, inline, lossless, merge
 from streamkit.request import request_context
 
 
@@ -51,6 +53,39 @@ def test_a_thread_gets_what_was_published(channel: Channel) -> None:
     for event in EVENTS:
         channel.publish(event)
     assert [*islice(events, 5)] == expected(channel)
+
+
+@pytest.mark.parametrize(
+    ("published", "read"),
+    [
+        ((1, 2), [1, 2]),
+        ({1: "one"}, {"1": "one"}),
+        (date(2026, 11, 26), "2026-11-26"),
+        (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+        ("two\r\nlines\r", "two\nlines\n"),
+    ],
+)
+def test_it_is_read_as_json_has_it(channel: Channel, published: Any, read: Any) -> None:
+    events = iter(channel)
+    channel.publish(published)
+    assert next(events).data == read
+
+
+def test_a_lossless_filter_waits_for_a_slow_client(channel: Channel) -> None:
+    events = StreamingService.sse("s", lossless(event for event in channel))
+    chunks = events.chunks()
+    for number in range(900):
+        channel.publish(number)
+    got: list[bytes] = []
+    while len(got) < 900:
+        got += re.findall(rb"data: (\d+)\n", next(chunks))
+    assert got == [b"%d" % number for number in range(900)]
+    for number in range(3_000):
+        channel.publish(number)
+    sent = b""
+    while b"event: gap\n" not in sent:
+        sent = next(chunks)
+    chunks.close()
 
 
 def test_a_task_gets_what_was_published(channel: Channel) -> None:
@@ -112,6 +147,13 @@ def test_several_channels(channel: Channel) -> None:
     for number in range(1_100):
         other.publish(number)
     assert next(events).data == {"channel": other.name, "missed": 1_036}
+
+
+def test_an_id_of_elsewhere_is_a_gap_and_all_that_there_is(channel: Channel) -> None:
+    for number in range(3):
+        channel.publish(number)
+    with request_context("GET", Headers({"Last-Event-ID": "7-7"}), None):
+        assert [event.data for event in islice(channel, 4)] == [{"missed": None}, 0, 1, 2]
 
 
 def test_one_that_was_closed_listens_no_longer(channel: Channel) -> None:

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from streamkit import kind
+from streamkit import StreamingService, kind
 from streamkit.channels import channel, hubs, memory, ring
 from streamkit.channels.frame import MAX_EVENT_BYTES
 from streamkit.testing import aconnect, connect
@@ -97,9 +98,45 @@ def test_a_filter_follows_some_events(names: dict[str, Any]) -> None:
         for user in (7, 8, 7):
             await names["orders"].apublish({"user": user})
         async with aconnect(names["app"], f"/orders/mine/7?lastEventId={position}") as client:
-            assert [(await client.event()).data for _ in range(2)] == ['{"user":7}'] * 2
+            got = [await client.event() for _ in range(2)]
+            assert [event.data for event in got] == ['{"user":7}'] * 2
+            # The others of the page, which are for nobody.
+            for event in ("closing in ten minutes", {"id": 7, "status": "open"}, [7]):
+                await names["orders"].apublish(event)
+            await names["orders"].apublish({"user": 7, "id": 8})
+            assert (await client.event()).data == '{"user":7,"id":8}'
+        position = got[-1].last_event_id
+        async with aconnect(names["app"], f"/orders/mine/7?lastEventId={position}") as client:
+            assert (await client.event()).data == '{"user":7,"id":8}'
 
     asyncio.run(main())
+
+
+def test_what_a_filter_costs(names: dict[str, Any]) -> None:
+    async def main() -> None:
+        publish = names["orders"].apublish
+        async with aconnect(names["app"], "/orders/mine/9") as client:
+            await publish({"user": 9})
+            first = await client.event()
+            # No "subscribed" before it.
+            assert (first.type, first.data) == ("message", '{"user":9}')
+        for _ in range(1_100):
+            await publish({"user": 10})
+        position = first.last_event_id
+        async with aconnect(names["app"], f"/orders/mine/9?lastEventId={position}") as client:
+            assert (await client.event()).type == "gap"
+
+    asyncio.run(main())
+
+
+def test_serialize_on_a_loop_publishes_nothing(names: dict[str, Any]) -> None:
+    async def source() -> AsyncIterator[int]:
+        yield 7
+
+    chunks = StreamingService.sse("s", source(), names["orders"].publish).chunks()
+    with pytest.raises(RuntimeError, match="await apublish"):
+        next(chunks)
+    chunks.close()
 
 
 def test_a_lossless_stream_of_a_channel(names: dict[str, Any]) -> None:

@@ -8,8 +8,6 @@ from enum import Enum
 from typing import Any
 
 import numpy
-import pandas
-import pyarrow
 import pytest
 from encoding import encoded
 from hypothesis import given, settings
@@ -50,10 +48,6 @@ CELLS: list[tuple[Any, str, str]] = [
     (numpy.float32(0.5), "0.5", "0,5"),
     (numpy.longdouble(0.5), "0.5", "0,5"),
     (numpy.array(1.5), "1.5", "1,5"),
-    (pyarrow.scalar(1.5), "1.5", "1,5"),
-    (pyarrow.scalar(None), "", ""),
-    (pandas.Timestamp(2024, 2, 29, 1), "2024-02-29 01:00:00", "2024-02-29 01:00:00"),
-    (pandas.NaT, "", ""),
     (numpy.datetime64("2024-02-29T01:02:03"), "2024-02-29 01:02:03", "2024-02-29 01:02:03"),
     (numpy.datetime64("NaT"), "", ""),
     (numpy.int64(-1), "-1", "-1"),

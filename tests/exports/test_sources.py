@@ -317,3 +317,24 @@ def test_a_frame_without_columns_is_one_without_rows(format: Any, source: Any) -
     assert b"".join(StreamingService.export("e", source, format)) == b"".join(
         StreamingService.export("e", empty, format)
     )
+
+
+TWICE: list[Callable[[], Any]] = [
+    lambda: pandas.DataFrame([[1, 2, 3]], columns=["id", "n", "id"]),
+    lambda: pyarrow.Table.from_arrays([pyarrow.array([n]) for n in (1, 2, 3)], ["id", "n", "id"]),
+]
+
+
+@pytest.mark.parametrize("make", TWICE)
+def test_columns_of_the_same_name_are_refused_where_one_of_them_would_be_lost(
+    make: Callable[[], Any],
+) -> None:
+    """As those of rows are: ``tests/rows/test_tables.py``."""
+    formats: list[Any] = ["json", "ndjson", "parquet", "arrow"]
+    for format in formats:
+        with pytest.raises(ValueError, match=r"several columns that are called 'id'.*rename them"):
+            b"".join(StreamingService.export("e", make(), format))
+        with pytest.raises(ValueError, match=r"rows have several that are called 'id'"):
+            b"".join(StreamingService.export("e", make(), format, columns=["id"]))
+        assert b"".join(StreamingService.export("e", make(), format, columns=["n"]))
+    assert b"".join(StreamingService.export("e", make(), "csv")) == b"id,n,id\r\n1,2,3\r\n"

@@ -5,8 +5,6 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-import pandas
-import pyarrow
 import pytest
 from combinations import LoopReader, ThreadReader, wait_until
 from sqlalchemy import create_engine, select, text
@@ -164,8 +162,6 @@ def test_columns_of_the_same_name_are_all_in_csv(connection: sqlite3.Connection)
 
 
 TWICE = [
-    lambda: pandas.DataFrame([[1, 2, 3]], columns=["id", "n", "id"]),
-    lambda: pyarrow.Table.from_arrays([pyarrow.array([n]) for n in (1, 2, 3)], ["id", "n", "id"]),
     lambda: Cursor([(1, 2, 3)], "id", "n", "id"),
     lambda: iter([sqlalchemy_row()]),
 ]
@@ -180,7 +176,7 @@ def sqlalchemy_row() -> Any:
 def test_columns_of_the_same_name_are_refused_where_one_of_them_would_be_lost(
     make: Callable[[], Any],
 ) -> None:
-    formats: list[Any] = ["json", "ndjson", "parquet", "arrow"]
+    formats: list[Any] = ["json", "ndjson"]
     for format in formats:
         with pytest.raises(ValueError, match=r"several columns that are called 'id'.*rename them"):
             b"".join(StreamingService.export("e", make(), format))

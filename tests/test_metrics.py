@@ -569,7 +569,9 @@ def test_what_an_open_stream_did_is_not_lost_with_its_process(
     end: str, status: int, tmp_path: Path
 ) -> None:
     environ = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
-    script = f"{STREAM_IN_A_PROCESS}\nchunks = begun()\n{end}"
+    # What is started in the background of a shell script ignores interrupts, and so would this.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"{heard}\n{STREAM_IN_A_PROCESS}\nchunks = begun()\n{end}"
     ended = subprocess.run(
         [sys.executable, "-c", script],
         env=os.environ | environ,

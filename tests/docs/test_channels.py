@@ -22,7 +22,8 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.S)
 @pytest.fixture(scope="module")
 def names() -> dict[str, Any]:
     """What the examples of the page define, from the first to the last."""
-    pytest.importorskip("fastapi")
+    for needed in ("fastapi", "django"):
+        pytest.importorskip(needed)
     names: dict[str, Any] = {"__name__": __name__}
     for block in BLOCKS:
         exec(compile(block, "docs/channels.md", "exec"), names)

@@ -119,7 +119,11 @@ def test_values_of_numpy_are_those_of_python() -> None:
     numpy = pytest.importorskip("numpy")
     row = [
         *(numpy.int64(1), numpy.float32(0.5), numpy.bool_(True), numpy.str_("a")),
-        *(numpy.datetime64("2024-02-29T01", "h"), numpy.datetime64("NaT", "s"), numpy.float64("nan")),
+        *(
+            numpy.datetime64("2024-02-29T01", "h"),
+            numpy.datetime64("NaT", "s"),
+            numpy.float64("nan"),
+        ),
         *(numpy.timedelta64(90, "s"), numpy.datetime64("20240-01-01"), numpy.array([1, 2])),
     ]
     [sheet] = read_workbook(encoded(XlsxEncoder(columns=[*"abcdefghij"]), [row]))

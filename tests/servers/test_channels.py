@@ -60,7 +60,8 @@ def until_all_have_left(server: Server, name: str, active: int) -> None:
         return server.state().active <= active
 
     until(are_gone)
-    assert not server.state().own_threads()
+    # That of other tests' async sources is there for as long as the process is.
+    assert {*server.state().own_threads()} <= {"streamkit-loop"}
 
 
 def test_a_client_that_comes_back_gets_what_it_missed(server: Server, name: str) -> None:

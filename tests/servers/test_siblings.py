@@ -1,5 +1,7 @@
 """Whether the log says that there are other workers, by what their servers are started with."""
 
+from pathlib import Path
+
 import pytest
 from workers.running import Running
 
@@ -12,10 +14,12 @@ SEVERAL = {
     "hypercorn": "hypercorn -w 2 -b 127.0.0.1:{port} {asgi}",
 }
 
+HERE = Path(__file__).parent
+
 ONE = {
     "gunicorn-gthread": "gunicorn -w 1 -k gthread --threads 4 -b 127.0.0.1:{port} {wsgi}",
     "uvicorn": "uvicorn --port {port} {asgi}",
-    "uvicorn-reload": "uvicorn --reload --reload-dir servers --port {port} {asgi}",
+    "uvicorn-reload": f"uvicorn --reload --reload-dir {HERE} --port {{port}} {{asgi}}",
     "hypercorn": "hypercorn -b 127.0.0.1:{port} {asgi}",
     "granian": "granian --interface asgi --port {port} {asgi}",
 }

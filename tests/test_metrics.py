@@ -619,8 +619,9 @@ expose()
 print(json.dumps([of_child, counted()]))
 """
     of_child, of_both = json.loads(run(script, PROMETHEUS_MULTIPROC_DIR=str(tmp_path)))
-    assert of_child == 4
-    assert of_both >= 8
+    # The parent's own may have been written by then. Those of both are not counted twice.
+    assert of_child in (4, 8)
+    assert 8 <= of_both < 12
 
 
 def test_a_scrape_sees_what_an_open_stream_has_done_until_now(registry: CollectorRegistry) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from importlib import metadata
 from io import StringIO
 from pathlib import Path
@@ -448,6 +449,7 @@ def test_columns_of_an_export_are_chosen() -> None:
 
 
 def test_a_column_that_a_source_does_not_know_is_refused_at_the_call() -> None:
-    cursor = sqlite3.connect(":memory:", check_same_thread=False).execute("SELECT 1 AS a")
-    with pytest.raises(ValueError, match="columns must be among those of rows, got 'b': 'a'"):
-        export(rows=cursor, format="csv", columns=["b"])
+    with closing(sqlite3.connect(":memory:", check_same_thread=False)) as connection:
+        cursor = connection.execute("SELECT 1 AS a")
+        with pytest.raises(ValueError, match="columns must be among those of rows, got 'b': 'a'"):
+            export(rows=cursor, format="csv", columns=["b"])

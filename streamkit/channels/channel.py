@@ -1,5 +1,6 @@
 """A channel: events that are published once, for any number of subscribers."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
@@ -24,14 +25,15 @@ header, of which many servers take no more than 8 KiB in all.
 """
 
 
-class _Listened:
+class _Listened(ABC):
     """What may be listened to: one channel, or several."""
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def _names(self) -> Sequence[str]:
-        raise NotImplementedError
+        """Of the channels, in the order of their positions in an id."""
 
     def last_event_id(self) -> str:
         """The position now, behind the latest event: for a page that shows the state as of now.

@@ -9,8 +9,7 @@ import pyarrow as pa
 from pyarrow import ipc, parquet
 
 from streamkit.encoders.arrow_types import array_of, based, type_of, widened
-from streamkit.encoders.row import RowEncoder
-from streamkit.rows.values import json_of, repaired, repaired_text
+from streamkit.encoders.typed import TypedEncoder
 
 __all__ = ["ArrowEncoder", "ColumnarEncoder", "ParquetEncoder"]
 
@@ -57,7 +56,7 @@ class _Sink:
         return b"".join(pieces)
 
 
-class ColumnarEncoder(RowEncoder):
+class ColumnarEncoder(TypedEncoder):
     """What Arrow and Parquet have in common: a type for each column, and rows in groups.
 
     The types are those of the source, if it yields record batches, else those of the first group,
@@ -68,7 +67,6 @@ class ColumnarEncoder(RowEncoder):
     type of its column.
     """
 
-    is_compressed = True
     has_distinct_columns = True
 
     opening: ClassVar[bytes]
@@ -78,7 +76,7 @@ class ColumnarEncoder(RowEncoder):
     def __init__(
         self, columns: Sequence[str] | None = None, chosen: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(None, columns, chosen)
+        super().__init__(columns, chosen)
         self._sink = _Sink()
         self._schema: Any = None
         self._writer: Any = None
@@ -117,9 +115,6 @@ class ColumnarEncoder(RowEncoder):
         self._flush()
         self._writer.close()
         return self._take(is_whole=True)
-
-    def _read(self, rows: Sequence[Any]) -> Sequence[Any]:
-        return self._columns.values(rows, self._number)
 
     def _write(self, values: Sequence[Any]) -> bytes:
         columns = [*map(based, values)]
@@ -177,17 +172,6 @@ class ColumnarEncoder(RowEncoder):
             except Exception:
                 return repr(name)
         return None
-
-    def _write_repaired(self, values: Sequence[Any]) -> bytes:
-        try:
-            return self._write(values)
-        except UnicodeEncodeError:
-            piece = self._write([[*map(_fit, column)] for column in values])
-            self.repaired += 1
-            return piece
-
-    def _frame(self, text: bytes) -> bytes:
-        raise NotImplementedError("there are no rows of text in it")
 
     def _begin(self) -> None:
         """Write the first group, whose types are now those of all."""
@@ -308,14 +292,3 @@ def _fitting(column: Sequence[Any], known: Any) -> Any:
 def _lasting(kind: Any) -> Any:
     """The type of a column whose first values are of this ``kind``: decimals get all digits."""
     return pa.decimal128(38, kind.scale) if pa.types.is_decimal128(kind) else kind
-
-
-def _fit(value: Any) -> Any:
-    """``value`` without a lone surrogate: each becomes U+FFFD."""
-    if isinstance(value, str):
-        return repaired_text(value)
-    try:
-        json_of(value)
-    except UnicodeEncodeError:
-        return repaired(value)
-    return value

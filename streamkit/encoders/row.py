@@ -116,9 +116,14 @@ class RowEncoder(Encoder):
         try:
             return self._write(values)
         except UnicodeEncodeError:
-            piece = self._write(repaired(values))
+            piece = self._write(self._repair(values))
             self.repaired += 1
             return piece
+
+    def _repair(self, values: Sequence[Any]) -> Sequence[Any]:
+        """What ``_read`` returned, each lone surrogate as U+FFFD."""
+        found: Sequence[Any] = repaired(values)
+        return found
 
     def _frame_serialized(self, text: Any) -> bytes:
         if not isinstance(text, str | bytes):

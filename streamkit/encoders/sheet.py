@@ -11,9 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from streamkit.rows.arrays import plain_array
-from streamkit.rows.values import json_of, repaired, repaired_text
+from streamkit.rows.values import json_of
 
-__all__ = ["HEADER_STYLE", "STYLES", "cells", "fit", "text_cell", "width"]
+__all__ = ["HEADER_STYLE", "STYLES", "cells", "text_cell", "width"]
 
 MAX_TEXT: Final = 32_767
 """UTF-16 code units of a text: more than this Excel does not hold in a cell."""
@@ -267,17 +267,6 @@ def _text_cells(column: Sequence[str]) -> Iterable[str]:
     ):
         return map(text_cell, column)
     return [f'<c t="inlineStr"><is><t>{text}</t></is></c>' for text in column]
-
-
-def fit(value: Any) -> Any:
-    """``value`` without a lone surrogate: each becomes U+FFFD."""
-    if isinstance(value, str):
-        return repaired_text(value)
-    try:
-        json_of(value)
-    except UnicodeEncodeError:
-        return repaired(value)
-    return value
 
 
 def width(values: Iterable[Any]) -> int:

@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from streamkit.encoders import sheet
 from streamkit.encoders.archive import MAX_PLAIN_BYTES, Archive
-from streamkit.encoders.row import RowEncoder
+from streamkit.encoders.typed import TypedEncoder
+from streamkit.rows.values import repaired_text
 
 __all__ = ["XlsxEncoder"]
 
@@ -52,7 +53,7 @@ def _relations(targets: Mapping[str, str]) -> str:
     )
 
 
-class XlsxEncoder(RowEncoder):
+class XlsxEncoder(TypedEncoder):
     """A workbook, with a header that is frozen and can be filtered by.
 
     Numbers, times and booleans are what they are to a spreadsheet, up to what it can hold: an
@@ -67,12 +68,10 @@ class XlsxEncoder(RowEncoder):
     for a text of more than 32,767 characters.
     """
 
-    is_compressed = True
-
     def __init__(
         self, columns: Sequence[str] | None = None, chosen: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(None, columns, chosen)
+        super().__init__(columns, chosen)
         self._archive = Archive()
         self._sheets = 0
         self._rows = 0
@@ -127,7 +126,7 @@ class XlsxEncoder(RowEncoder):
             raise ValueError(
                 f"a sheet of xlsx holds {MAX_COLUMNS:,} columns, and these are {len(titles):,}"
             )
-        texts = ["" if title is None else sheet.fit(str(title)) for title in titles]
+        texts = ["" if title is None else repaired_text(str(title)) for title in titles]
         cells = [sheet.text_cell(text, sheet.HEADER_STYLE) for text in texts]
         self._header = f"<row>{''.join(cells)}</row>"
         self._letters = _letters(max(len(texts), 1))
@@ -136,9 +135,6 @@ class XlsxEncoder(RowEncoder):
         self._archive.add("[Content_Types].xml", _CONTENT_TYPES)
         self._archive.add("_rels/.rels", _relations({"xl/workbook.xml": "officeDocument"}))
         self._archive.add("xl/styles.xml", sheet.STYLES)
-
-    def _read(self, rows: Sequence[Any]) -> Sequence[Any]:
-        return self._columns.values(rows, self._number)
 
     def _check(self, value: Any) -> None:
         list(sheet.cells([value]))
@@ -158,17 +154,6 @@ class XlsxEncoder(RowEncoder):
         else:
             self._add(piece, len(rows))
         return self._archive.take()
-
-    def _write_repaired(self, values: Sequence[Any]) -> bytes:
-        try:
-            return self._write(values)
-        except UnicodeEncodeError:
-            piece = self._write([[*map(sheet.fit, column)] for column in values])
-            self.repaired += 1
-            return piece
-
-    def _frame(self, text: bytes) -> bytes:
-        raise NotImplementedError("a workbook has no rows of text")
 
     def _release(self) -> None:
         """Begin the first sheet with the rows that were held back for the width of columns."""

@@ -1,12 +1,18 @@
+import os
 from collections.abc import Iterator
 
 import pytest
 from combinations import COMBINATIONS, Combination
+from hypothesis import settings
 from prometheus_client import CollectorRegistry
 
 import streamkit
 
 pytest.register_assert_rewrite("gzipped")
+
+# One environment of tox looks for surprises. The others run the same tests, on fewer examples.
+settings.register_profile("environment", max_examples=int(os.environ.get("TEST_EXAMPLES", "100")))
+settings.load_profile("environment")
 
 
 @pytest.fixture

@@ -297,5 +297,8 @@ def test_no_subscriber_misses_anything_that_it_is_not_told_of(
         monkeypatch.setattr(rings, name, value)
     monkeypatch.setattr(cursors, "LATEST", 6)
     run_state_machine_as_test(
-        Machine, settings=settings(max_examples=200, stateful_step_count=50, deadline=None)
+        Machine,
+        settings=settings(
+            max_examples=2 * settings().max_examples, stateful_step_count=50, deadline=None
+        ),
     )

@@ -405,7 +405,7 @@ def can_be_sent(event: ServerSentEvent) -> bool:
     )
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=3 * settings().max_examples)
 @given(st.lists(events), st.lists(st.integers(1, 30), min_size=1), st.booleans())
 def test_a_client_reads_what_was_sent(
     sent: list[ServerSentEvent], sizes: list[int], blank_after_comments: bool

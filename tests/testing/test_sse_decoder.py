@@ -114,7 +114,7 @@ def meaning(stream: bytes) -> list[Event]:
     return events
 
 
-@settings(derandomize=True, deadline=None, max_examples=500)
+@settings(derandomize=True, deadline=None, max_examples=5 * settings().max_examples)
 @given(streams, st.lists(st.integers(1, 9), min_size=1))
 def test_any_bytes_mean_the_same_wherever_they_are_cut(stream: bytes, sizes: list[int]) -> None:
     decoder = SSEDecoder()

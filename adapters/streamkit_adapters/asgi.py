@@ -1,5 +1,6 @@
 """Plain ASGI: a response is an application of its own (ASGI HTTP, version 3, on asyncio)."""
 
+import asyncio
 from collections.abc import Callable
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
@@ -8,11 +9,14 @@ from streamkit.adapting import (
     BaseStreamingService,
     Gate,
     StreamResponse,
+    asgi_headers,
     asgi_pass_through,
     asgi_respond,
+    raw_headers,
+    scrape,
 )
 
-__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware"]
+__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware", "metrics"]
 
 
 class StreamingResponse:
@@ -65,6 +69,21 @@ class StreamkitMiddleware:
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         await asgi_pass_through(self._gate, _as_it_is, self._app, scope, receive, send)
+
+
+async def metrics(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """An ASGI application that answers Prometheus, at whatever path it is put."""
+    assert scope["type"] == "http"
+    answer = await asyncio.to_thread(scrape, scope["method"], asgi_headers(scope["headers"]))
+    await send(
+        {
+            "type": "http.response.start",
+            "status": answer.status,
+            "headers": raw_headers(answer.headers),
+            "trailers": False,
+        }
+    )
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
 
 def _as_it_is(scope: HTTPScope) -> HTTPScope:

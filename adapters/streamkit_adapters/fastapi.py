@@ -14,6 +14,7 @@ from streamkit_adapters.starlette import (
     StreamingResponse,
     StreamingService,
     StreamkitMiddleware,
+    metrics,
 )
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "StreamingResponse",
     "StreamingService",
     "StreamkitMiddleware",
+    "metrics",
 ]

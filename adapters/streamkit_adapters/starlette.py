@@ -20,6 +20,7 @@ from streamkit.adapting import (
     asgi_pass_through,
     asgi_respond,
     raw_headers,
+    scrape,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "StreamingResponse",
     "StreamingService",
     "StreamkitMiddleware",
+    "metrics",
 ]
 
 
@@ -138,3 +140,12 @@ class StreamkitMiddleware:
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         await asgi_pass_through(self._gate, Request, self._app, scope, receive, send)
+
+
+def metrics(request: Request) -> Response:
+    """An endpoint that answers Prometheus: ``app.add_route("/metrics", metrics)``."""
+    # It is no coroutine function, so that Starlette calls it on a thread.
+    answer = scrape(request.method, asgi_headers(request.headers.raw))
+    response = Response(answer.body, answer.status)
+    response.raw_headers = raw_headers(answer.headers)
+    return response

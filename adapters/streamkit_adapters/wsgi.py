@@ -7,6 +7,7 @@ from streamkit.adapting import (
     BaseStreamingService,
     Gate,
     StreamResponse,
+    scrape,
     status_line,
     wsgi_body,
     wsgi_request,
@@ -15,7 +16,7 @@ from streamkit.adapting import (
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware"]
+__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware", "metrics"]
 
 
 class StreamingResponse:
@@ -72,3 +73,11 @@ class StreamkitMiddleware:
         tenant = self._gate.tenant_of(environ)
         with self._gate.pass_through(request.method, request.headers, query, tenant):
             return self._app(environ, start_response)
+
+
+def metrics(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    """A WSGI application that answers Prometheus, at whatever path it is put."""
+    request = wsgi_request(environ)
+    answer = scrape(request.method, request.headers)
+    start_response(status_line(answer.status), answer.headers.to_wsgi_list())
+    return wsgi_body(answer.body, environ)

@@ -26,10 +26,10 @@ A middleware has a ``Gate``, and handles each request within its ``pass_through`
 from streamkit.adapting.asgi import asgi_headers, asgi_pass_through, asgi_respond, raw_headers
 from streamkit.adapting.connection import ClientLeft
 from streamkit.adapting.gate import Gate
+from streamkit.adapting.scraping import Scrape, scrape
 from streamkit.adapting.wsgi import status_line, wsgi_body, wsgi_request
 from streamkit.arguments import check_tenant
 from streamkit.loop import running_loop
-from streamkit.metrics import expose
 from streamkit.once import LastOf, Once
 from streamkit.reply import Reply
 from streamkit.request import Client, Request, context, tenant_name
@@ -55,6 +55,7 @@ __all__ = [
     "Once",
     "Reply",
     "Request",
+    "Scrape",
     "ServerFile",
     "Source",
     "StreamResponse",
@@ -65,10 +66,10 @@ __all__ = [
     "asgi_respond",
     "check_tenant",
     "context",
-    "expose",
     "plain",
     "raw_headers",
     "running_loop",
+    "scrape",
     "status_line",
     "tenant_name",
     "wsgi_body",

@@ -380,33 +380,6 @@ def test_an_unread_result_of_a_view_leaves_no_context_behind(app: Flask) -> None
     assert client.get("/plain").text == "False"
 
 
-@pytest.mark.parametrize("deferred", [False, True])
-def test_a_route_for_prometheus_is_one_line(
-    app: Flask, registry: CollectorRegistry, deferred: bool
-) -> None:
-    if deferred:
-        StreamkitMiddleware(metrics="/metrics").init_app(app)
-    else:
-        StreamkitMiddleware(app, metrics="/metrics")
-    app.add_url_rule("/", "view", lambda: StreamingService.sse("ticks", ["a"]))
-    client = app.test_client()
-    assert client.get("/").data == b"data: a\n\n"
-    plain = client.get("/metrics")
-    assert plain.content_type.startswith("text/plain; version=")
-    labels = {"kind": "sse", "stream": "ticks", "tenant": "system"}
-    assert registry.get_sample_value("stream_elements_total", labels) == 1
-    line = 'stream_elements_total{kind="sse",stream="ticks",tenant="system"} 1.0'
-    assert line in plain.text.splitlines()
-    openmetrics = client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
-    assert openmetrics.content_type.startswith("application/openmetrics-text; version=")
-    assert openmetrics.text.endswith("# EOF\n")
-
-
-def test_a_route_for_prometheus_is_there_only_when_asked_for(app: Flask) -> None:
-    StreamkitMiddleware(app)
-    assert app.test_client().get("/metrics").status_code == 404
-
-
 class ServerExit(BaseException):
     """As a server raises it to end a worker: no error of the view."""
 

@@ -41,12 +41,6 @@ def test_the_middleware_is_not_put_in_the_place_of_what_it_is_around(app: Flask)
         app.test_client().get("/")
 
 
-@pytest.mark.parametrize("metrics", [True, "metrics", b"/metrics", ""])
-def test_metrics_is_a_path(app: Flask, metrics: Any) -> None:
-    with pytest.raises(TypeError, match=r'metrics must be the path of .* "/metrics", or None, got'):
-        StreamkitMiddleware(app, metrics=metrics)
-
-
 async def tenant_of(request: Any) -> str:
     return "acme"
 

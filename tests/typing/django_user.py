@@ -5,9 +5,12 @@ from typing import assert_type
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.urls import path
 from django.views import View
 
-from streamkit_adapters.django import StreamingResponse, StreamingService
+from streamkit_adapters.django import StreamingResponse, StreamingService, metrics
+
+urlpatterns = [path("metrics", metrics)]
 
 
 def orders(request: HttpRequest) -> StreamingHttpResponse:

@@ -4,7 +4,12 @@ from typing import assert_type
 
 from flask import Flask, Request, Response
 
-from streamkit_adapters.flask import StreamingResponse, StreamingService, StreamkitMiddleware
+from streamkit_adapters.flask import (
+    StreamingResponse,
+    StreamingService,
+    StreamkitMiddleware,
+    metrics,
+)
 
 app = Flask(__name__)
 
@@ -14,6 +19,7 @@ def tenant(request: Request) -> str:
 
 
 StreamkitMiddleware(app, tenant=tenant)
+app.add_url_rule("/metrics", view_func=metrics)
 
 
 @app.get("/orders.csv")

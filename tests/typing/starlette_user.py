@@ -12,6 +12,7 @@ from streamkit_adapters.fastapi import (
     StreamingResponse,
     StreamingService,
     StreamkitMiddleware,
+    metrics,
 )
 
 app = FastAPI()
@@ -22,6 +23,7 @@ def tenant(request: Request) -> str | None:
 
 
 app.add_middleware(StreamkitMiddleware, tenant=tenant)
+app.add_route("/metrics", metrics)
 
 
 @app.get("/orders.csv", response_class=CSVExport)

@@ -7,6 +7,7 @@ except ImportError as error:
 
 from streamkit_adapters.django.middleware import StreamkitMiddleware
 from streamkit_adapters.django.response import StreamingResponse
+from streamkit_adapters.django.scraping import metrics
 from streamkit_adapters.django.service import StreamingService
 
-__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware"]
+__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware", "metrics"]

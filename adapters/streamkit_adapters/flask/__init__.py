@@ -7,5 +7,6 @@ except ImportError as error:
 
 from streamkit_adapters.flask.middleware import StreamkitMiddleware
 from streamkit_adapters.flask.response import StreamingResponse, StreamingService
+from streamkit_adapters.flask.scraping import metrics
 
-__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware"]
+__all__ = ["StreamingResponse", "StreamingService", "StreamkitMiddleware", "metrics"]

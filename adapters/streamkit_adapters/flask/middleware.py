@@ -1,4 +1,4 @@
-"""The middleware: the context of a request, the limit of streams, and a route for Prometheus."""
+"""The middleware: the context of a request, and the limit of streams."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import flask
 
-from streamkit.adapting import check_tenant, context, expose, tenant_name
+from streamkit.adapting import check_tenant, context, tenant_name
 from streamkit_adapters import wsgi
 
 __all__ = ["StreamkitMiddleware"]
@@ -18,11 +18,11 @@ class StreamkitMiddleware:
 
     ``tenant`` takes the Flask request and returns the tenant's name, or None for ``"system"``. It
     is called before the request is handled, when ``session`` is there already. ``max_streams`` may
-    be open at a time in a process: more are told to come back. ``metrics`` is the path of a route,
-    ``"/metrics"`` say, where Prometheus finds the metrics. Without ``app``, ``init_app`` follows.
+    be open at a time in a process: more are told to come back. Without ``app``, ``init_app``
+    follows.
 
-    Raises TypeError for any other ``app``, such as ``app.wsgi_app``, around which it puts itself, a
-    ``tenant`` that is no function, and ``metrics`` that are no path.
+    Raises TypeError for any other ``app``, such as ``app.wsgi_app``, around which it puts itself,
+    and a ``tenant`` that is no function.
     """
 
     def __init__(
@@ -31,16 +31,10 @@ class StreamkitMiddleware:
         *,
         tenant: Callable[[flask.Request], str | None] | None = None,
         max_streams: int | None = None,
-        metrics: str | None = None,
     ) -> None:
         check_tenant(tenant)
-        if metrics is not None and not (isinstance(metrics, str) and metrics.startswith("/")):
-            raise TypeError(
-                f'metrics must be the path of a route, such as "/metrics", or None, got {metrics!r}'
-            )
         self._tenant = tenant
         self._max_streams = max_streams
-        self._metrics = metrics
         if app is not None:
             self.init_app(app)
 
@@ -69,13 +63,6 @@ class StreamkitMiddleware:
         )
         if self._tenant is not None:
             app.before_request(partial(_set_tenant, self._tenant))
-        if self._metrics is not None:
-            app.add_url_rule(self._metrics, "streamkit.metrics", _expose_metrics)
-
-
-def _expose_metrics() -> flask.Response:
-    body, content_type = expose(flask.request.headers.get("Accept", ""))
-    return flask.Response(body, content_type=content_type)
 
 
 def _set_tenant(tenant: Callable[[flask.Request], str | None]) -> None:

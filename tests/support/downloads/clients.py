@@ -23,11 +23,13 @@ class Answer:
     """Whether the server was to send a file by itself."""
 
 
-def ask_wsgi(app: Any, method: str, headers: Headers, *, sends_files: bool) -> Answer:
+def ask_wsgi(
+    app: Any, method: str, headers: Headers, *, sends_files: bool, path: str = "/"
+) -> Answer:
     """Through the checker of PEP 3333, of a server with or without ``wsgi.file_wrapper``."""
     heads: list[Any] = []
     offered = {"wsgi.file_wrapper": FileWrapper} if sends_files else {}
-    request = EnvironBuilder(method=method, headers=headers, environ_overrides=offered)
+    request = EnvironBuilder(path, method=method, headers=headers, environ_overrides=offered)
     bodies: list[Any] = []
 
     def noting(environ: Any, start_response: Any) -> Any:
@@ -44,11 +46,13 @@ def ask_wsgi(app: Any, method: str, headers: Headers, *, sends_files: bool) -> A
     return Answer(int(status[:3]), Headers(raw), body, isinstance(bodies[0], FileWrapper))
 
 
-def ask_asgi(app: Any, method: str, headers: Headers, *, sends_files: bool) -> Answer:
+def ask_asgi(
+    app: Any, method: str, headers: Headers, *, sends_files: bool, path: str = "/"
+) -> Answer:
     """Of a server with or without ``http.response.pathsend``."""
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
     client = asgi_client.Client()
-    request = asgi_client.scope(method, headers=raw)
+    request = asgi_client.scope(method, path, raw)
     if sends_files:
         request["extensions"] = {"http.response.pathsend": {}}
 

@@ -23,6 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from streamkit.fork import call_in_child, shared_lock
 from streamkit.label import visible
 from streamkit.log import say_once
+from streamkit.meters import Meters, are_used
 from streamkit.updates import Updates
 
 __all__ = [
@@ -208,6 +209,12 @@ class MetricsService:
         if self._is_limited:
             yield from self.max_active.collect()
 
+    def collect_one(self, name: str) -> Iterator[Metric]:
+        """The metric of this name, as ``collect`` gives it; nothing of one that is not exposed."""
+        self.update()
+        for family in (*self._families, *([self.max_active] if self._is_limited else [])):
+            yield from (metric for metric in family.collect() if metric.name == name)
+
     def update(self) -> bool:
         """Have all streams that are open report what they have done until now.
 
@@ -369,12 +376,18 @@ class _BoundMetrics(StreamMetrics):
 
     def first_byte(self, seconds: float) -> None:
         self._first_byte.observe(seconds)
+        self._record("stream_first_byte_seconds", seconds)
 
     def closed(self, outcome: Outcome, seconds: float) -> None:
         self._active.dec()
         self._closed[outcome].inc()
         self._duration.observe(seconds)
         self._hold(-1)
+        self._record("stream_duration_seconds", seconds)
+
+    def _record(self, name: str, seconds: float) -> None:
+        if _meters is not None and self._service is _service_in_use():
+            _meters.record(name, seconds, dict(zip(LABELS, self.labels, strict=True)))
 
 
 def _is_multiprocess() -> bool:
@@ -391,6 +404,8 @@ def _check_registry(value: object) -> None:
 _services: WeakKeyDictionary[CollectorRegistry, MetricsService] = WeakKeyDictionary()
 _NO_METRICS: Final = StreamMetrics()
 _registry: CollectorRegistry | None = REGISTRY
+_meters: Meters | None = None
+"""Of OpenTelemetry, of whatever registry is in use. A process has each instrument once."""
 
 
 def _forget() -> None:
@@ -444,7 +459,33 @@ def stream_metrics(kind: str, name: str, tenant: str) -> StreamMetrics:
     if _registry is None:
         return _NO_METRICS
     try:
-        return MetricsService(_registry).stream(kind, name, tenant)
+        service = MetricsService(_registry)
+        if _meters is None and are_used():
+            _create_meters(service)
+        return service.stream(kind, name, tenant)
     except Exception as error:
         say_once(f"streams are not counted: {error}", error)
         return _NO_METRICS
+
+
+def _service_in_use() -> MetricsService | None:
+    return None if _registry is None else _services.get(_registry)
+
+
+def _create_meters(service: MetricsService) -> None:
+    def collect(name: str) -> Iterator[Metric]:
+        in_use = _service_in_use()
+        if in_use is not None:
+            yield from in_use.collect_one(name)
+
+    global _meters
+    with _lock:
+        if _meters is None:
+            _meters = Meters(
+                service.describe(),
+                collect,
+                {
+                    "stream_duration_seconds": DURATION_BUCKETS,
+                    "stream_first_byte_seconds": FIRST_BYTE_BUCKETS,
+                },
+            )

@@ -42,6 +42,7 @@ from streamkit.stream.record import Record
 from streamkit.stream.server_file import FileStream, ServerFile
 from streamkit.stream.setting import Callback, Setting
 from streamkit.stream.unread import Unread
+from streamkit.tracing import StreamSpan
 
 __all__ = ["StreamResponse"]
 
@@ -221,7 +222,7 @@ class StreamResponse(Neutral):
         """
         kind = replace(DOWNLOAD, live=self.live)
         plan = Plan(kind, content, OctetsEncoder())
-        record = Record(kind, "middleware", "system", StreamMetrics())
+        record = Record(kind, "middleware", "system", StreamMetrics(), StreamSpan())
         return StreamResponse(plan, self.headers, Negotiator(), record, self.status)
 
     def __iter__(self) -> Chunks:

@@ -40,6 +40,7 @@ from streamkit.rows.records import read_records
 from streamkit.rows.tables import Table, check_rows, is_in_batches, read_table
 from streamkit.source import Inline, Lossless, check_source
 from streamkit.stream.record import Record
+from streamkit.tracing import stream_span
 
 __all__ = ["BaseStreamingService", "ExportFormat", "StreamingService"]
 
@@ -287,7 +288,8 @@ class BaseStreamingService(ABC, Generic[R]):
     def _respond(cls, plan: Plan, name: str, headers: dict[str, str], negotiator: Negotiator) -> R:
         tenant = context.get().tenant
         metrics = stream_metrics(plan.kind.name, name, tenant)
-        record = Record(plan.kind, name, tenant, metrics)
+        span = stream_span(plan.kind.name, name, tenant)
+        record = Record(plan.kind, name, tenant, metrics, span)
         response = StreamResponse(plan, Headers(headers), negotiator, record)
         try:
             return cls.respond(response)

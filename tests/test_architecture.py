@@ -27,6 +27,7 @@ WORDS = frozenset(
         "label",
         "loop",
         "lost",
+        "meters",
         "metrics",
         "neutral",
         "once",
@@ -37,6 +38,7 @@ WORDS = frozenset(
         "log",
         "signals",
         "source",
+        "tracing",
         "updates",
     }
 )

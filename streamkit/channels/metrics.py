@@ -11,12 +11,18 @@ from streamkit import metrics
 from streamkit.fork import shared_lock
 from streamkit.label import visible
 from streamkit.log import say_once
+from streamkit.meters import Meters, are_used
 
 __all__ = ["ChannelMetrics", "channel_metrics", "count_reader"]
 
 MAX_CHANNELS: Final = 100
 """How many values of its own the label ``channel`` takes; any further one is ``other``. As many as
 the label ``stream`` does: where there is a channel for each user, none of them is of interest."""
+
+READER_UP: Final = Metric(
+    "channel_reader_up", "Whether this process hears of the events of other processes.", "gauge"
+)
+"""Without its samples, as what describes the others gives them."""
 
 _lock: Final = shared_lock()
 
@@ -121,8 +127,8 @@ class _Families:
     def reader(self, is_up: bool) -> None:
         if self._reader_up is None:
             self._reader_up = Gauge(
-                "channel_reader_up",
-                "Whether this process hears of the events of other processes.",
+                READER_UP.name,
+                READER_UP.documentation,
                 registry=None,
                 multiprocess_mode="livemin",
             )
@@ -140,6 +146,8 @@ class _Families:
 
 _NO_METRICS: Final = ChannelMetrics()
 _families: WeakKeyDictionary[CollectorRegistry, _Families] = WeakKeyDictionary()
+_meters: Meters | None = None
+"""Of OpenTelemetry, of whatever registry is in use. A process has each instrument once."""
 
 
 def count_reader(*, is_up: bool) -> None:
@@ -178,7 +186,17 @@ def _families_of(registry: CollectorRegistry | None) -> _Families | None:
             # As one collector: a registry takes all of it or, if a name clashes, nothing.
             registry.register(families)
             _families[registry] = families
+        global _meters
+        if _meters is None and are_used():
+            _meters = Meters((*families.describe(), READER_UP), _collect_one)
         return families
+
+
+def _collect_one(name: str) -> Iterator[Metric]:
+    registry = metrics.registry_in_use()
+    families = None if registry is None else _families.get(registry)
+    if families is not None:
+        yield from (family for family in families.collect() if family.name == name)
 
 
 def _say(error: Exception) -> None:

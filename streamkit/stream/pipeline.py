@@ -136,7 +136,7 @@ class Pipeline(Generic[W]):
         if self.lifetime.take() is not Duty.START or pump is None:
             return
         try:
-            self._record.open(self.buffer)
+            self._setting.open(self.buffer)
             self.agenda.begin()
             if self.kind.max_age is not None:
                 signals.add(self)
@@ -278,10 +278,11 @@ class Pipeline(Generic[W]):
         self._pump = self.buffer.error = lifetime.raised = lifetime.source_error = None
         try:
             signals.discard(self)
-            record.close(lifetime.outcome, self._encoder.repaired)
-            if self._is_nothing_more(failure):
+            is_nothing_more = self._is_nothing_more(failure)
+            if is_nothing_more:
                 failure = None
-            elif error is not None and error is not raised:
+            record.close(lifetime.outcome, self._encoder.repaired, failure)
+            if not is_nothing_more and error is not None and error is not raised:
                 record.report_unheard(error)
         finally:
             self._setting.close(failure)

@@ -1,15 +1,17 @@
-"""What is counted, timed and logged of one stream."""
+"""What is counted, timed, traced and logged of one stream."""
 
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import Protocol
 
 from streamkit.kind import Kind
 from streamkit.log import say, say_once
 from streamkit.metrics import Outcome, StreamMetrics
+from streamkit.tracing import StreamSpan
 
-__all__ = ["Record"]
+__all__ = ["Counted", "Record"]
 
 
 class Counted(Protocol):
@@ -27,10 +29,13 @@ class Counted(Protocol):
 class Record:
     """The figures of one stream, plain numbers that the metrics ask for at a scrape."""
 
-    def __init__(self, kind: Kind, name: str, tenant: str, metrics: StreamMetrics) -> None:
+    def __init__(
+        self, kind: Kind, name: str, tenant: str, metrics: StreamMetrics, span: StreamSpan
+    ) -> None:
         self._label = (kind.name, name, tenant)
         self._live = kind.live
         self._metrics = metrics
+        self._span = span
         self._on_chunk: Callable[[], object] | None = self._look_for_first_byte
         self._opened_at: float | None = None
         self._counted: Counted | None = None
@@ -50,9 +55,10 @@ class Record:
         """It is not let in, and was not opened."""
         self._count("rejected")
 
-    def open(self, counted: Counted | None = None) -> None:
-        """It begins. What its source gives is ``counted`` there."""
+    def open(self, *contexts: Context, counted: Counted | None = None) -> None:
+        """It begins: its code runs in ``contexts``, and what its source gives is ``counted``."""
         self._counted = counted
+        self._span.start(*contexts)
         self._count("opened")
         self._count("watch", self.report)
         self._opened_at = time.monotonic()
@@ -111,10 +117,13 @@ class Record:
             error=error,
         )
 
-    def close(self, outcome: Outcome, repaired: int = 0) -> None:
+    def close(
+        self, outcome: Outcome, repaired: int = 0, failure: BaseException | None = None
+    ) -> None:
         """It is over, if it was opened.
 
-        ``repaired``: how many elements held text that UTF-8 cannot carry.
+        ``repaired``: how many elements held text that UTF-8 cannot carry. ``failure``: what the
+        stream failed with.
         """
         if self._opened_at is None:
             return
@@ -122,6 +131,12 @@ class Record:
         self._count("unwatch", self.report)
         self._counted = None
         self._count("closed", outcome, seconds)
+        figures = {
+            "elements": self._elements_told,
+            "dropped": self._dropped_told,
+            "bytes": self._bytes,
+        }
+        self._span.end(outcome, figures, failure)
         say(
             logging.DEBUG,
             "%s stream %r (tenant %r) %s: %d elements, %d bytes, %.3f s%s",

@@ -39,7 +39,7 @@ class FileStream:
         self._failure: BaseException | None = None
         self.is_over = False
         """Whether the server sends no more of it."""
-        setting.record.open()
+        setting.open()
 
     def end(self, sent: int, outcome: Outcome, failure: BaseException | None = None) -> None:
         """The server has ``sent`` so many bytes, and sends no more. Idempotent."""
@@ -58,7 +58,7 @@ class FileStream:
         self._failure = None
         try:
             record.server_sent(self._sent)
-            record.close(self._outcome)
+            record.close(self._outcome, failure=failure)
             if error is not None:
                 record.report_unheard(error)
         finally:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import copy_context
 
-from streamkit.stream.record import Record
+from streamkit.stream.record import Counted, Record
 
 __all__ = ["Callback", "Setting"]
 
@@ -27,6 +27,10 @@ class Setting:
         """The other copy of the caller's context, which ``serialize`` runs in."""
         self._callbacks: list[Callback] = []
         self._is_over = False
+
+    def open(self, counted: Counted | None = None) -> None:
+        """The stream begins, and what its source gives is ``counted`` there."""
+        self.record.open(self.context, self.encoder_context, counted=counted)
 
     def call_on_close(self, callback: Callback) -> None:
         """Call ``callback`` once the stream is over, in the context that its source ran in.

@@ -1,10 +1,13 @@
 """Streaming HTTP responses for WSGI and ASGI, from sync and async iterators."""
 
+from typing import TYPE_CHECKING, NoReturn
+
 from streamkit import channels, metrics
 from streamkit.channels import Channel, merge
 from streamkit.errors import FellBehind, NothingMore, SizeMismatch
 from streamkit.event import ServerSentEvent
 from streamkit.metrics import MetricsService
+from streamkit.neutral import no_such_name
 from streamkit.request import RequestContext, context, request_context
 from streamkit.response import StreamResponse
 from streamkit.rows.formulas import escape_formulas
@@ -12,6 +15,12 @@ from streamkit.service import BaseStreamingService, ExportFormat, StreamingServi
 from streamkit.signals import shutdown, shutdown_on_signals
 from streamkit.source import inline, lossless
 from streamkit.zipping import zipped
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> NoReturn:
+        raise no_such_name(name)
+
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,6 @@
 """One server-sent event."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from uuid import UUID
 
 import msgspec
@@ -25,3 +25,20 @@ class ServerSentEvent(msgspec.Struct, frozen=True):
     id: str | int | UUID | None = None
     retry: int | None = None
     comment: str | None = None
+
+    if not TYPE_CHECKING:
+
+        def keys(self) -> NoReturn:
+            """As ``dict`` asks for them, by which FastAPI makes JSON of what it does not know."""
+            raise TypeError(NO_JSON)
+
+        @classmethod
+        def __get_pydantic_core_schema__(cls, *arguments: Any) -> NoReturn:
+            """As FastAPI asks of what an endpoint is annotated to yield."""
+            raise TypeError(NO_JSON)
+
+
+NO_JSON: Final = (
+    "a ServerSentEvent cannot be sent as JSON: an endpoint of FastAPI that yields events has "
+    "response_class=EventStream (from streamkit_adapters.fastapi import EventStream)"
+)

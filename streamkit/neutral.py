@@ -5,14 +5,24 @@ tests and jobs; each framework looks at them in a way of its own, and none would
 """
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-__all__ = ["Neutral"]
+__all__ = ["Neutral", "no_such_name"]
 
 FRAMEWORKS: Final = ("flask", "django", "fastapi", "starlette")
 """Modules of which each has an adapter of the same name."""
 
 PLAIN: Final = ("wsgi", "asgi")
+
+OF_ADAPTERS: Final = {
+    **dict.fromkeys(("StreamkitMiddleware", "StreamingResponse"), (*FRAMEWORKS, *PLAIN)),
+    **dict.fromkeys(
+        ("CSVExport", "Download", "EventStream", "JSONExport", "NDJSONExport"),
+        ("fastapi", "starlette"),
+    ),
+}
+"""Names that are looked for in ``streamkit``, and the adapters that have them."""
 
 
 class Neutral:
@@ -45,13 +55,34 @@ class Neutral:
             raise TypeError(f"no endpoint returns a {cls.__name__}: {_advice()}")
 
 
+def no_such_name(name: str) -> ImportError | AttributeError:
+    """What ``streamkit`` raises for a name that it has not: it may be one of the adapters'."""
+    adapters = OF_ADAPTERS.get(name)
+    if adapters is None:
+        return AttributeError(f"module 'streamkit' has no attribute {name!r}")
+    # Of an AttributeError, an import statement would not tell the message.
+    loaded = [each for each in _loaded() if each in adapters]
+    return ImportError(
+        f"{name} is of the adapter of a framework: {_imports(name, loaded or adapters)}"
+    )
+
+
 def _advice() -> str:
+    imports = _imports("StreamingService", _loaded() or PLAIN)
+    return (
+        "it is of the neutral service, which is for adapters and tests. In a view take the one of "
+        f"its framework: {imports}"
+    )
+
+
+def _loaded() -> list[str]:
+    """The frameworks that the application has imported."""
     names = [name for name in FRAMEWORKS if name in sys.modules]
     if "fastapi" in names:
         # It has Starlette under itself.
         names.remove("starlette")
-    imports = [f"from streamkit_adapters.{name} import StreamingService" for name in names or PLAIN]
-    return (
-        "it is of the neutral service, which is for adapters and tests. In a view take the one of "
-        f"its framework: {', or '.join(imports)}"
-    )
+    return names
+
+
+def _imports(name: str, adapters: Iterable[str]) -> str:
+    return ", or ".join(f"from streamkit_adapters.{each} import {name}" for each in adapters)

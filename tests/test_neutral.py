@@ -5,11 +5,13 @@ Each of them in a suite of its own, too: tests/flask, tests/django, tests/starle
 
 import re
 import sys
+from importlib import import_module
 
 import pytest
 
+import streamkit
 from streamkit import StreamingService
-from streamkit.neutral import FRAMEWORKS
+from streamkit.neutral import FRAMEWORKS, OF_ADAPTERS
 
 
 @pytest.fixture(params=[(), ("flask",), ("django",), ("starlette",), ("fastapi", "starlette")])
@@ -53,3 +55,34 @@ def test_whoever_only_asks_gets_an_answer() -> None:
     assert "StreamResponse" in repr(response)
     assert getattr(response, "status_code", None) is None
     response.close()
+
+
+@pytest.mark.parametrize("name", ["StreamkitMiddleware", "StreamingResponse"])
+def test_what_each_adapter_has_is_told_where_it_is(name: str, imports: str) -> None:
+    if "wsgi" in imports:
+        imports = f"{re.escape(f'from streamkit_adapters.flask import {name}, or from ')}.*$"
+    with pytest.raises(ImportError, match=imports.replace("StreamingService", name)):
+        exec(f"from streamkit import {name}")
+
+
+@pytest.mark.parametrize("name", OF_ADAPTERS)
+def test_the_adapters_have_what_is_said_of_them(name: str) -> None:
+    for adapter in OF_ADAPTERS[name]:
+        pytest.importorskip(adapter if adapter in FRAMEWORKS else "streamkit")
+        assert hasattr(import_module(f"streamkit_adapters.{adapter}"), name)
+
+
+def test_what_only_some_adapters_have_is_not_looked_for_in_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in FRAMEWORKS:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "flask", sys)
+    with pytest.raises(ImportError, match=r"fastapi import EventStream, or .*starlette import"):
+        exec("from streamkit import EventStream")
+
+
+def test_a_name_that_nobody_has_is_an_error_as_of_any_module() -> None:
+    with pytest.raises(ImportError, match="cannot import name 'Streams' from 'streamkit'"):
+        exec("from streamkit import Streams")
+    assert not hasattr(streamkit, "streams")

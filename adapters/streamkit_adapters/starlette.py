@@ -1,8 +1,8 @@
 """Starlette and FastAPI: a response is a ``starlette.responses.Response``."""
 
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import TYPE_CHECKING, Any
 
 try:
     from starlette.requests import Request
@@ -44,22 +44,36 @@ class StreamingResponse(Response):
     """A response whose body is a stream. Its ``background`` runs once the stream is over.
 
     Its subclasses are for FastAPI: ``response_class=CSVExport`` names the media type in the OpenAPI
-    document. Raises TypeError if it is made of anything but what the service makes it of.
+    document, and streams what an endpoint yields. Raises TypeError if it is made of anything but
+    that, or what the service makes it of.
     """
 
     # The first argument has the name that Starlette's own have for it: FastAPI passes it by name.
     def __init__(
         self,
-        content: StreamResponse,
+        content: "StreamResponse | Generator[Any] | AsyncGenerator[Any]",
         status_code: int = 200,
         background: "BackgroundTask | None" = None,
     ) -> None:
-        if not isinstance(content, StreamResponse):
-            raise TypeError(_reason_against(type(self).__name__, content))
+        stream = content if isinstance(content, StreamResponse) else self._stream_of(content)
         self.status_code = status_code
         self.background = background
-        self.raw_headers = raw_headers(content.headers)
-        self._stream = content
+        self.raw_headers = raw_headers(stream.headers)
+        self._stream = stream
+
+    @classmethod
+    def _respond_to_yield(cls, name: str, elements: Any) -> "StreamingResponse | None":
+        """The response to an endpoint of this ``name`` that yields; None if it cannot be one."""
+        return None
+
+    @classmethod
+    def _stream_of(cls, content: object) -> StreamResponse:
+        if inspect.isgenerator(content) or inspect.isasyncgen(content):
+            generator = _own_generator(content)
+            response = cls._respond_to_yield(generator.__name__, generator)
+            if response is not None:
+                return response._stream
+        raise TypeError(_reason_against(cls.__name__, content))
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         headers = asgi_headers(self.raw_headers)
@@ -74,18 +88,34 @@ def _reason_against(name: str, content: object) -> str:
         f"{name} is made by StreamingService: return what its sse, download or export returns"
     )
     if inspect.isgenerator(content) or inspect.isasyncgen(content):
-        # FastAPI calls an endpoint that has a yield, and passes on what it yields.
         return (
-            f"{expected}, and have no yield in the endpoint itself: move that to a generator, say "
-            'events(), and return StreamingService.sse("events", events())'
+            f"{expected}, and have no yield in the endpoint itself, as a download has a filename: "
+            "move that to a generator, say pieces(), and return "
+            "StreamingService.download(pieces(), filename=...)"
         )
     return f"{expected}, not {type(content).__name__}"
+
+
+def _own_generator(content: Any) -> Any:
+    """The generator of an endpoint, which FastAPI may have put another around.
+
+    That one has a pause for each element, and would not close the endpoint's when it is closed.
+    """
+    if inspect.isasyncgen(content) and content.ag_frame is not None:
+        inner = content.ag_frame.f_locals.get("async_gen")
+        if inspect.isasyncgen(inner):
+            return inner
+    return content
 
 
 class EventStream(StreamingResponse):
     """What ``sse`` returns."""
 
     media_type = "text/event-stream"
+
+    @classmethod
+    def _respond_to_yield(cls, name: str, elements: Any) -> StreamingResponse:
+        return StreamingService.sse(name, elements)
 
 
 class Download(StreamingResponse):
@@ -99,17 +129,29 @@ class JSONExport(StreamingResponse):
 
     media_type = "application/json"
 
+    @classmethod
+    def _respond_to_yield(cls, name: str, elements: Any) -> StreamingResponse:
+        return StreamingService.export(name, elements, "json")
+
 
 class CSVExport(StreamingResponse):
     """What ``export`` returns for ``"csv"``."""
 
     media_type = "text/csv"
 
+    @classmethod
+    def _respond_to_yield(cls, name: str, elements: Any) -> StreamingResponse:
+        return StreamingService.export(name, elements, "csv")
+
 
 class NDJSONExport(StreamingResponse):
     """What ``export`` returns for ``"ndjson"``."""
 
     media_type = "application/x-ndjson"
+
+    @classmethod
+    def _respond_to_yield(cls, name: str, elements: Any) -> StreamingResponse:
+        return StreamingService.export(name, elements, "ndjson")
 
 
 class StreamingService(BaseStreamingService[StreamingResponse]):

@@ -14,7 +14,12 @@ from starlette.routing import Route
 
 import streamkit
 from streamkit_adapters import fastapi, starlette
-from streamkit_adapters.fastapi import EventStream, StreamingService, StreamkitMiddleware
+from streamkit_adapters.fastapi import (
+    Download,
+    EventStream,
+    StreamingService,
+    StreamkitMiddleware,
+)
 
 IMPORT = "from streamkit_adapters.fastapi import StreamingService"
 
@@ -59,6 +64,11 @@ def test_an_endpoint_of_starlette_that_returns_a_neutral_response_is_told_the_im
         get(Starlette(routes=[Route("/", view)]))
 
 
+needs_yield = pytest.mark.skipif(
+    find_spec("fastapi.sse") is None, reason="that FastAPI takes no endpoint so"
+)
+
+
 async def ticks() -> AsyncIterator[str]:
     yield "a"
 
@@ -67,18 +77,40 @@ def sync_ticks() -> Iterator[str]:
     yield "a"
 
 
-@pytest.mark.skipif(find_spec("fastapi.sse") is None, reason="that FastAPI takes no endpoint so")
+@needs_yield
 @pytest.mark.parametrize("endpoint", [ticks, sync_ticks])
-def test_an_endpoint_that_yields_is_told_to_return(endpoint: Any) -> None:
+def test_an_endpoint_that_yields_a_download_is_told_to_return(endpoint: Any) -> None:
     app = FastAPI()
-    app.get("/", response_class=EventStream)(endpoint)
+    app.get("/", response_class=Download)(endpoint)
     message = (
-        "EventStream is made by StreamingService: return what its sse, download or export "
-        "returns, and have no yield in the endpoint itself: move that to a generator, say "
-        'events(), and return StreamingService.sse("events", events())'
+        "Download is made by StreamingService: return what its sse, download or export "
+        "returns, and have no yield in the endpoint itself, as a download has a filename: move "
+        "that to a generator, say pieces(), and return "
+        "StreamingService.download(pieces(), filename=...)"
     )
     with pytest.raises(TypeError, match=re.escape(message)):
         get(app)
+
+
+@needs_yield
+def test_an_endpoint_that_yields_events_is_told_the_response_class() -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def events():  # type: ignore[no-untyped-def]
+        yield streamkit.ServerSentEvent({"tick": 1})
+
+    with pytest.raises(ValueError, match="yields events has response_class=EventStream"):
+        get(app)
+
+
+@needs_yield
+def test_an_endpoint_that_is_annotated_so_is_told_it_at_once() -> None:
+    async def events() -> AsyncIterator[streamkit.ServerSentEvent]:
+        yield streamkit.ServerSentEvent({"tick": 1})
+
+    with pytest.raises(TypeError, match="yields events has response_class=EventStream"):
+        FastAPI().get("/")(events)
 
 
 @pytest.mark.parametrize("returned", [["a"], {"a": 1}, None])
@@ -91,11 +123,6 @@ def test_an_endpoint_that_returns_no_stream_is_told_what_makes_one(returned: Any
 
     with pytest.raises(TypeError, match=f"made by StreamingService.*not {type(returned).__name__}"):
         get(app)
-
-
-def test_a_generator_in_the_class_is_told_of_the_service() -> None:
-    with pytest.raises(TypeError, match="EventStream is made by StreamingService"):
-        EventStream(ticks())  # type: ignore[arg-type]
 
 
 def test_tenant_is_a_function() -> None:

@@ -1,10 +1,10 @@
 """Comma-separated values."""
 
-import csv
-import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from math import isfinite
 from types import NoneType
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -12,21 +12,29 @@ from uuid import UUID
 import msgspec
 
 from streamkit.encoders.row import RowEncoder
-from streamkit.rows.values import json_lines, json_of
+from streamkit.rows.values import json_arrays, json_of
 
 __all__ = ["TEXT_TYPES", "CsvEncoder", "cell_text"]
 
-VERBATIM_TYPES: Final = frozenset({NoneType, int, Decimal})
-"""Types whose values ``csv.writer`` writes as they should be."""
-
-UNQUOTED_TYPES: Final = VERBATIM_TYPES | {bool, float, datetime, date, time, timedelta, UUID}
+UNQUOTED_TYPES: Final = frozenset(
+    {NoneType, bool, int, float, Decimal, datetime, date, time, timedelta, UUID}
+)
 """Types whose values JSON writes with no quote, comma or backslash inside, faster than ``str``."""
 
 TEXT_TYPES: Final = frozenset({NoneType, str})
 """Types whose values are cells already, but for the quotes around them."""
 
-QUOTE_MARK: Final = "\udc22"
-"""Stands for a quote that ``csv.writer`` would not set. No text that can be sent has it in it."""
+ESCAPES: Final = tuple(
+    (f"\\{letter}".encode(), character.encode())
+    for letter, character in zip("nrtbf", "\n\r\t\b\f", strict=True)
+)
+"""What JSON writes in the place of characters, and these."""
+
+CONTROL: Final = re.compile(rb"\\u00(..)")
+"""What it writes of the other characters below U+0020."""
+
+BACKSLASH, QUOTE = b"\xfe", b"\xff"
+"""Stand for a cell's own while those of JSON are taken away: bytes that are nowhere in UTF-8."""
 
 
 class CsvEncoder(RowEncoder):
@@ -54,10 +62,16 @@ class CsvEncoder(RowEncoder):
         chosen: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(serialize, columns, chosen)
-        self._lines = io.StringIO(newline="")
-        self._writer = csv.writer(self._lines, delimiter=self.delimiter)
-        self._quoted = frozenset(f'{self.delimiter}"\r\n')
-        """What ``csv.writer`` itself sets quotes around (RFC 4180, section 2)."""
+        delimiter = self.delimiter
+        self._special = f'{delimiter}"\r\n'
+        """What a reader needs quotes around (RFC 4180, section 2)."""
+        self._quoted = re.compile(rf"[{self._special}]|\A\s|\s\Z|\A\Z")
+        # What is between the values of an array is a comma. Where it is to be something else, that
+        # and the commas of texts change places before, and all of them change back.
+        is_comma = delimiter == ","
+        there, back = f",{delimiter}", f"{delimiter},"
+        self._places = None if is_comma else str.maketrans(there, back)
+        self._places_back = None if is_comma else bytes.maketrans(back.encode(), there.encode())
 
     def begin(self) -> bytes:
         titles = self._columns.titles
@@ -92,40 +106,80 @@ class CsvEncoder(RowEncoder):
         return self._columns.values(rows, self._number)
 
     def _write(self, values: Sequence[Any]) -> bytes:
-        """The rows of ``values``, which are columns."""
-        self._lines.seek(0)
-        self._lines.truncate()
-        self._writer.writerows(zip(*map(self._cells, values), strict=True))
-        return self._lines.getvalue().replace(QUOTE_MARK, '"').encode()
+        """The rows of ``values``, which are columns.
+
+        They are written as arrays of JSON, in one call, and what is JSON's of it is taken away.
+        """
+        columns = [*map(self._cells, values)]
+        if len(columns) == 1:
+            # Readers skip empty lines.
+            columns = [[cell if cell != "" else '""' for cell in columns[0]]]
+        text = json_arrays([*zip(*columns, strict=True)])
+        # JSON escapes each line end inside of a text, so that these are between rows.
+        text = text[1:-2].replace(b"]\n[", b"\r\n") + b"\r\n"
+        if b"\\" not in text:
+            return text.translate(self._places_back, b'"')
+        text = text.replace(rb"\\", BACKSLASH).replace(rb"\"", QUOTE)
+        text = text.translate(self._places_back, b'"')
+        if b"\\" in text:
+            for escape, character in ESCAPES:
+                text = text.replace(escape, character)
+            text = CONTROL.sub(_control, text)
+        return text.replace(QUOTE, b'"').replace(BACKSLASH, b"\\")
 
     def _frame(self, text: bytes) -> bytes:
         return text if text.endswith(b"\n") else text + b"\n"
 
     def _cells(self, column: Sequence[Any]) -> Sequence[Any]:
-        """The values of a column as ``csv.writer`` is to write them."""
+        """The values of a column such that JSON has their cells, but for its quotes."""
         types = {*map(type, column)}
-        if types <= VERBATIM_TYPES:
-            return column
         if types <= UNQUOTED_TYPES:
-            lines = json_lines(column).decode()
-            return lines.replace('"', "").replace("null", "").split("\n")[:-1]
+            if NoneType in types:
+                column = ["" if value is None else value for value in column]
+            if float in types:
+                return _finite(column, types)
+            return column
         if not types <= TEXT_TYPES:
             column = [cell_text(value) for value in column]
         texts = [*filter(None, column)]
         joined = "".join(texts)
-        if QUOTE_MARK in joined:
-            # This raises UnicodeEncodeError, as a text that has the mark in it has a lone
-            # surrogate: it is repaired then, and not taken for a quote.
-            joined.encode()
-        if "" in column or [*map(str.strip, texts)] != texts:
-            return [self._marked(text) for text in column]
+        if (
+            "" in column
+            or any(special in joined for special in self._special)
+            or [*map(str.strip, texts)] != texts
+        ):
+            column = [self._quote(text) for text in column]
+        elif len(texts) < len(column):
+            column = ["" if text is None else text for text in column]
+        if self._places and ("," in joined or self.delimiter in joined):
+            column = [*map(self._swap, column)]
         return column
 
-    def _marked(self, text: str | None) -> str | None:
-        """``text`` between marks if it needs quotes that ``csv.writer`` would not set."""
-        if text is None or text.strip() == text != "" or not self._quoted.isdisjoint(text):
-            return text
-        return f"{QUOTE_MARK}{text}{QUOTE_MARK}"
+    def _quote(self, text: str | None) -> str:
+        """The text of a cell, with quotes around it if it needs them."""
+        if text is None:
+            return ""
+        if self._quoted.search(text):
+            text = text.replace('"', '""')
+            return f'"{text}"'
+        return text
+
+    def _swap(self, text: str) -> str:
+        """``text`` with commas and delimiters in each other's place."""
+        return text.translate(self._places) if self._places else text
+
+
+def _control(escape: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(escape[1].decode())
+
+
+def _finite(column: Sequence[Any], types: set[type]) -> Sequence[Any]:
+    """The values of a column, nothing in the place of a float that JSON has null for."""
+    floats = column if types == {float} else [value for value in column if type(value) is float]
+    # The sum of floats is finite only if all of them are.
+    if isfinite(sum(floats)):
+        return column
+    return ["" if type(value) is float and not isfinite(value) else value for value in column]
 
 
 def cell_text(value: Any) -> str | None:

@@ -37,8 +37,10 @@ class ExcelCsvEncoder(CsvEncoder):
     def _cells(self, column: Sequence[Any]) -> Sequence[Any]:
         types = {*map(type, column)}
         if types <= FRACTIONS:
+            if self.decimal == ".":
+                return super()._cells(column)
             lines = json_lines(column).decode().replace("null", "")
-            return lines.replace(".", self.decimal).split("\n")[:-1]
+            return self._swap(lines.replace(".", self.decimal)).split("\n")[:-1]
         if types <= TEXT_TYPES and not any(map(FORMULA_START.match, filter(None, column))):
             return super()._cells(column)
         return super()._cells([*map(self._cell, column)])

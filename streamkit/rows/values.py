@@ -15,7 +15,7 @@ import msgspec
 
 from streamkit.rows.plain import plain
 
-__all__ = ["exact", "json_lines", "json_of", "repaired", "repaired_text"]
+__all__ = ["exact", "json_arrays", "json_lines", "json_of", "repaired", "repaired_text"]
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=plain)
 
@@ -52,10 +52,16 @@ def json_of(value: Any) -> bytes:
 
 def json_lines(values: Sequence[Any]) -> bytes:
     """Each of ``values`` as JSON on a line of its own. Raises what ``json_of`` raises."""
-    text = _encoder.encode_lines(values)
-    if _has_offset(text) and _has_rounded(values):
-        text = _encoder.encode_lines([*map(exact, values)])
+    text = json_arrays(values)
     return text if text.isascii() else _without_line_ends(text)
+
+
+def json_arrays(rows: Sequence[Any]) -> bytes:
+    """As ``json_lines``, for what is no JSON in the end: U+0085, U+2028 and U+2029 stay there."""
+    text = _encoder.encode_lines(rows)
+    if _has_offset(text) and _has_rounded(rows):
+        text = _encoder.encode_lines([*map(exact, rows)])
+    return text
 
 
 def _has_offset(text: bytes) -> bool:

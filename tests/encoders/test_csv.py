@@ -41,6 +41,36 @@ def test_the_only_cell_of_a_row_is_never_an_empty_line(value: Any) -> None:
     assert encoded(CsvEncoder(), [{"a": value}, {}]) == b'a\r\n""\r\n""\r\n'
 
 
+CELLS: list[tuple[Any, str]] = [
+    # value, its cell
+    (1e16, "1e16"),
+    (float("-inf"), ""),
+    (2**70, str(2**70)),
+    (True, "true"),
+    ("null", "null"),
+    ("a\\nb", "a\\nb"),
+    ("\\", "\\"),
+    ('"', '""""'),
+    ('\\"\\', '"\\""\\"'),
+    ("\0\x01", "\0\x01"),
+    ("\x85", '"\x85"'),
+    ("a\u2028b", "a\u2028b"),
+    ("\ta", '"\ta"'),
+    ("[1],[2]", '"[1],[2]"'),
+    (["a", "\n"], '"[""a"",""\\n""]"'),
+]
+
+
+@pytest.mark.parametrize("others", [[], [None], ["a"], [0.5, 1]], ids=str)
+@pytest.mark.parametrize(("value", "cell"), CELLS)
+def test_a_cell_is_the_same_whatever_else_is_in_its_column(
+    value: Any, cell: str, others: list[Any]
+) -> None:
+    rows = [(value, 1), *((other, 1) for other in others)]
+    body = encoded(CsvEncoder(columns=["a", "b"]), rows)
+    assert body.decode().startswith(f"a,b\r\n{cell},1\r\n")
+
+
 def test_serialize_gives_the_rows_own_lines() -> None:
     encoder = CsvEncoder(str, columns=["a"])
     assert encoded(encoder, ["a;b", "1;2\n", "3;4\r\n"], [5]) == b"a;b\n1;2\n3;4\r\n5\n"
@@ -71,7 +101,7 @@ cells = (
     st.none()
     | st.integers()
     | st.text(
-        st.sampled_from('a ",;\r\n\t\0\ufeff\u2028\u00e9')
+        st.sampled_from('a ",;\\[]\r\n\t\b\f\0\x01\x1f\x7f\ufeff\x85\u2028\u00e9')
         | st.characters(exclude_categories=["Cs"])
     )
 )
@@ -80,14 +110,21 @@ tables = st.integers(1, 4).flatmap(
 )
 
 
+class Semicolons(CsvEncoder):
+    delimiter = ";"
+
+
+@pytest.mark.parametrize("encoder", [CsvEncoder, Semicolons])
 @settings(derandomize=True, deadline=None)
 @given(tables, st.integers(1, 5))
-def test_a_reader_reads_what_was_written(rows: list[list[Any]], batch: int) -> None:
+def test_a_reader_reads_what_was_written(
+    encoder: type[CsvEncoder], rows: list[list[Any]], batch: int
+) -> None:
     columns = [f"c{index}" for index in range(len(rows[0]))]
     batches = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-    body = encoded(CsvEncoder(columns=columns), *batches)
-    read = csv.reader(io.StringIO(body.decode(), newline=""), strict=True)
-    assert list(read) == [
+    body = encoded(encoder(columns=columns), *batches)
+    text = io.StringIO(body.decode(), newline="")
+    assert list(csv.reader(text, delimiter=encoder.delimiter, strict=True)) == [
         columns,
         *(["" if cell is None else str(cell) for cell in row] for row in rows),
     ]

@@ -34,6 +34,7 @@ from streamkit.once import LastOf, Once
 from streamkit.reply import Reply
 from streamkit.request import Client, Request, context, tenant_name
 from streamkit.response import StreamResponse
+from streamkit.rows.header import Header
 from streamkit.rows.plain import plain
 from streamkit.rows.tables import Table
 from streamkit.service import BaseStreamingService, Source
@@ -50,6 +51,7 @@ __all__ = [
     "Client",
     "ClientLeft",
     "Gate",
+    "Header",
     "Inline",
     "LastOf",
     "Once",

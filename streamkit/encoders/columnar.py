@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import starmap
 from typing import Any, ClassVar, Final
 
@@ -60,8 +61,10 @@ class ColumnarEncoder(TypedEncoder):
     """What Arrow and Parquet have in common: a type for each column, and rows in groups.
 
     The types are those of the source, if it yields record batches, else those of the first group,
-    where integers and floats widen to floats, and integers and decimals to decimals. A value of
-    another type, then or later, is an error. What Arrow has no type for is text, as in csv.
+    where integers and floats widen to floats, and integers and decimals to decimals. What a source
+    or the class of its rows declares holds for columns without a value there, and for the places of
+    decimals. A value of another type, then or later, is an error. What Arrow has no type for is
+    text, as in csv.
 
     Compressed with zstd by itself. Raises TypeError or ValueError for a value that is not of the
     type of its column.
@@ -79,6 +82,8 @@ class ColumnarEncoder(TypedEncoder):
         super().__init__(columns, chosen)
         self._sink = _Sink()
         self._schema: Any = None
+        self._declared: Sequence[Any] = self._columns.examples
+        """A value of each column, or None, of the type that the source declares."""
         self._writer: Any = None
         self._types: list[Any] | None = None
         self._values: list[list[Any]] = []
@@ -98,6 +103,7 @@ class ColumnarEncoder(TypedEncoder):
         if self._columns.names is None:
             try:
                 has_names = self._columns.learn(batch[0])
+                self._declared = self._columns.examples
             except Exception as error:
                 self._locate(error, batch[0])
                 raise
@@ -177,7 +183,9 @@ class ColumnarEncoder(TypedEncoder):
         """Write the first group, whose types are now those of all."""
         titles = [*map(str, self._columns.titles or ())]
         types = self._types or [pa.null()] * len(titles)
-        types = [_lasting(each) for each in types]
+        declared = [type_of(based([example])) for example in self._declared]
+        types = [*starmap(_settled, zip(types, declared, strict=True))]
+        types = [*map(_lasting, types)]
         values = self._values or [[] for _ in titles]
         schema = pa.schema([*zip(titles, types, strict=True)])
         arrays = [*starmap(self._first_array, zip(titles, values, types, strict=True))]
@@ -284,9 +292,28 @@ class ParquetEncoder(ColumnarEncoder):
 def _fitting(column: Sequence[Any], known: Any) -> Any:
     """An array of the ``known`` type. Raises TypeError if the values are of another one."""
     kind = type_of(column)
-    if _lasting(widened(known, kind)) != known:
-        raise TypeError(f"a column has one type, which is {known} for this one, got {kind}")
+    # A decimal of more places may have zeros there, and is held as it is then.
+    is_held = _lasting(widened(known, kind)) == known or pa.types.is_decimal128(known)
+    if not is_held:
+        unknown = ": its first rows have no value, and its source does not tell its type"
+        raise TypeError(
+            f"a column has one type, which is {known} for this one, got {kind}"
+            f"{unknown if pa.types.is_null(known) else ''}"
+        )
     return array_of(column, known)
+
+
+def _settled(kind: Any, declared: Any) -> Any:
+    """The type of a column whose first values are of one ``kind``, and another one is ``declared``.
+
+    What is there holds: the other says what was missing in it, or how many places it may yet have.
+    """
+    types = pa.types
+    alike = (types.is_list, types.is_decimal128)
+    if types.is_null(kind) or any(is_of(kind) and is_of(declared) for is_of in alike):
+        with suppress(TypeError):
+            return widened(kind, declared)
+    return kind
 
 
 def _lasting(kind: Any) -> Any:

@@ -5,11 +5,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from itertools import starmap
 from operator import attrgetter, countOf, itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from streamkit.rows.annotations import examples_of_class
+from streamkit.rows.header import Header
+
 __all__ = ["Columns", "declares", "read"]
+
+T = TypeVar("T")
 
 Names = tuple[Any, ...]
 """The names of columns, which need not be text, nor differ from each other."""
@@ -163,6 +168,8 @@ class Columns:
         self._distinct = distinct
         self.names: Names | None = None if names is None else tuple(names)
         self._from_source = names is not None
+        self._header = names if isinstance(names, Header) else None
+        self._first_class: Any = None
         self.chosen: Names | None = None if chosen is None else tuple(chosen)
         self._titles: Names | None = None if chosen is None else tuple(chosen.values())
         if names is not None:
@@ -174,6 +181,19 @@ class Columns:
         """What the columns are called in the export; None as long as that is not known."""
         return self.names if self._titles is None else self._titles
 
+    @property
+    def examples(self) -> list[Any]:
+        """A value of each column that is exported, or None, as the source or the class of the
+        first row declares it: see ``Header``."""
+        names = self.names
+        if names is None:
+            return [None for _ in self.chosen or ()]
+        if self._header is not None:
+            return self.pick([*self._header.examples])
+        declared = {} if self._first_class is None else examples_of_class(self._first_class)
+        attributes = (declared and _attributes(self._first_class)) or {}
+        return self.pick([declared.get(str(attributes.get(name, name))) for name in names])
+
     def learn(self, row: Any) -> bool:
         """Take the names of the first row. Whether it has any, or they were chosen.
 
@@ -183,6 +203,7 @@ class Columns:
         names, values = read(row)
         if names is not None:
             self._check_chosen(names, "row 1 has no column {!r}, as columns have: it has {}")
+            self._first_class = type(row)
         self.names = names if names is not None else self.chosen or tuple(values)
         self._check_distinct(self.names)
         return names is not None or self.chosen is not None
@@ -237,7 +258,7 @@ class Columns:
         values = [self._row_values(row, index) for index, row in enumerate(rows, number)]
         return [*zip(*values, strict=True)]
 
-    def pick(self, columns: list[Sequence[Any]]) -> list[Sequence[Any]]:
+    def pick(self, columns: list[T]) -> list[T]:
         """Those of all ``columns`` of the source that were chosen, in their order."""
         if self.chosen is None:
             return columns

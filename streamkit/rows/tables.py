@@ -8,6 +8,8 @@ from functools import partial
 from itertools import chain
 from typing import Any, Final, Protocol
 
+from streamkit.rows.drivers import examples_of_result
+from streamkit.rows.header import Header
 from streamkit.rows.slices import ROWS_AT_ONCE, slices_of_arrow, slices_of_pandas, slices_of_polars
 from streamkit.source import Inline, inline
 
@@ -120,9 +122,13 @@ def _yields_entities(result: Any) -> bool:
 
 def _names_of_result(result: Any) -> Sequence[Any] | None:
     if hasattr(result, "keys"):
-        return [*result.keys()]
-    description = getattr(result, "description", None)
-    return description and [column[0] for column in description]
+        names = [*result.keys()]
+    else:
+        description = getattr(result, "description", None)
+        if description is None:
+            return None
+        names = [column[0] for column in description]
+    return Header(names, partial(examples_of_result, result))
 
 
 def _fetched(result: Any) -> Any:

@@ -226,9 +226,10 @@ def test_a_value_of_another_type_is_refused_by_row_and_column(
 LATER: list[tuple[Any, Any, str]] = [
     (1, 2.5, "a column has one type, which is int64 for this one, got double"),
     (1, "a", "a column has one type, and this one has int64 and string"),
-    (None, 1, "a column has one type, which is null for this one, got int64"),
+    (None, 1, "a column has one type, which is null for this one, got int64: its first rows"),
     (1.5, 2**60 + 1, "double does not hold a value as it is: "),
-    (Decimal("1.5"), Decimal("1.25"), "a column has one type, which is decimal128(38, 1) for"),
+    (Decimal("1.5"), Decimal("1.25"), "decimal128(38, 1) does not hold a value as it is: "),
+    (Decimal("1.5"), 10**37, "decimal128(38, 1) does not hold a value as it is: "),
 ]
 
 
@@ -241,6 +242,16 @@ def test_a_value_after_the_first_group_keeps_its_type(
     batches = [[{"v": first}] * 5] * 4 + [[{"v": first}, {"v": later}]]
     _, error = encoded_until_raised(encoder(), *batches)
     assert str(error).startswith(f"row 22, column 'v': {message}")
+
+
+@ENCODERS
+def test_a_decimal_after_the_first_group_may_have_more_places_that_are_zeros(
+    encoder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "group_rows", 1)
+    batches = [[{"v": value}] for value in (Decimal("1.5"), Decimal("2.500"), 3)]
+    read = table(encoded(encoder(), *batches))
+    assert read.column("v").to_pylist() == [Decimal("1.5"), Decimal("2.5"), Decimal(3)]
 
 
 @ENCODERS

@@ -1,6 +1,7 @@
 """Querysets: read some rows at a time, and exported under the names of their columns."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -14,6 +15,9 @@ from django.db.models.query import (
     ValuesIterable,
     ValuesListIterable,
 )
+
+from streamkit.adapting import Header
+from streamkit_adapters.django.fields import examples_of
 
 __all__ = ["rows_of", "table_of"]
 
@@ -54,12 +58,11 @@ def _next_chunk(rows: Iterator[Any]) -> list[Any]:
     return [*islice(rows, CHUNK_ROWS)]
 
 
-def table_of(
-    queryset: Any, chosen: Sequence[str] | None = None
-) -> tuple[Any, Sequence[str] | None]:
+def table_of(queryset: Any, chosen: Sequence[str] | None = None) -> tuple[Any, Header | None]:
     """The queryset with rows of one value a column, and the columns; None for unknown rows.
 
-    Of ``chosen`` columns it fetches these alone, which may be those of related models.
+    The columns have the types of their fields. Of ``chosen`` ones it fetches these alone, which
+    may be those of related models.
     """
     rows_class = queryset._iterable_class
     if issubclass(rows_class, ModelIterable) and chosen is not None:
@@ -68,7 +71,7 @@ def table_of(
         except FieldError as error:
             raise ValueError(f"columns must be fields of the queryset: {error}") from error
         table._iterable_class = ValuesListIterable
-        return table, chosen
+        return table, _header(table, chosen)
     if issubclass(rows_class, ModelIterable):
         table = queryset.values_list(*_fields(queryset))
     elif issubclass(rows_class, ValuesIterable | ValuesListIterable | FlatValuesListIterable):
@@ -82,7 +85,11 @@ def table_of(
         *query.values_select,
         *query.annotation_select,
     )
-    return table, tuple(columns)
+    return table, _header(table, columns)
+
+
+def _header(table: Any, columns: Sequence[str]) -> Header:
+    return Header(columns, partial(examples_of, table, columns))
 
 
 def _fields(queryset: Any) -> Iterator[str]:

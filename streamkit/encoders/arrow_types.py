@@ -85,6 +85,9 @@ def _based(value: Any) -> Any:
         made = plain_array(value)
         if type(made) is not kind:
             return _based(made)
+    if hasattr(value, "as_py"):
+        # A scalar of Arrow's.
+        return _based(value.as_py())
     text = json_of(value).decode()
     return msgspec.json.decode(text) if text[0] not in "[{" else text
 

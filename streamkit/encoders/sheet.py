@@ -211,6 +211,9 @@ def _cell(value: Any) -> str:
     if hasattr(value, "dtype") and not getattr(value, "ndim", 1):
         made = plain_array(value)
         return _text_of(value) if type(made) is type(value) else _cell(made)
+    if hasattr(value, "as_py"):
+        # A scalar of Arrow's.
+        return _cell(value.as_py())
     return _text_of(value)
 
 

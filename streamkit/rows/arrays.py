@@ -46,6 +46,9 @@ def plain_array(value: Any) -> Any:
             if hasattr(value, method):
                 return getattr(value, method)()
         return value
+    if code and code in "SU":
+        # A scalar of these is bytes or a str, and indexed as such.
+        return value.tolist()
     value = value[()]
     match code:
         case "M":

@@ -92,8 +92,10 @@ def _of_oracle(column: Sequence[Any]) -> Any:
 
 
 def _of_python(column: Sequence[Any]) -> Any:
-    _, code, *_ = column
-    # A datetime has no offset here: pyodbc has no values that have one.
+    _, code, _, _, _, scale, *_ = column
+    if code is Decimal:
+        return decimal_of_scale(scale)
+    # pyodbc has no values that have an offset.
     return NAIVE if code is datetime else example_of_type(code)
 
 

@@ -103,9 +103,10 @@ def renew() -> None:
     before = pinned(CONSTRAINTS) | pinned_by_npm()
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     resolve(CONSTRAINTS, "--all-extras", *(f"--group={group}" for group in groups))
-    # What the environment of that name in tox.ini installs.
-    wanted = ("--extra=flask", "--extra=starlette", "--group=test", "--group=frameworks")
-    resolve(LOWEST, "--resolution=lowest-direct", *wanted)
+    # What the environments of that name in tox.ini install.
+    extras = ("--extra=flask", "--extra=starlette", "--extra=redis")
+    wanted = ("--group=test", "--group=frameworks", "--group=redis", "--group=valkey")
+    resolve(LOWEST, "--resolution=lowest-direct", *extras, *wanted)
     newest = newest_by_npm()
     for file in NPM:
         packages = {name: max(newest[name]) for name in dependencies(file)}

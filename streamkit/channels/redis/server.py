@@ -8,12 +8,22 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import AskError, ClusterError, NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from streamkit.channels.redis.log import SCRIPT, SHA
 
-__all__ = ["PATIENCE", "Command", "Server", "away", "exchange", "scripts", "unscripted"]
+__all__ = [
+    "PATIENCE",
+    "Command",
+    "Server",
+    "away",
+    "exchange",
+    "run_scripts",
+    "scripts",
+    "unscripted",
+    "what_is_wrong",
+]
 
 PATIENCE: Final = 0.9
 """Seconds that a connection may take to be made, and an answer to come, while a caller waits.
@@ -47,8 +57,16 @@ def unscripted(commands: Sequence[Command], replies: list[Any]) -> list[tuple[in
 
 def away(error: BaseException) -> ConnectionError:
     """Python's own error for any of redis-py's, which are others of the same names."""
-    said = str(error) or type(error).__name__
-    return ConnectionError(f"Redis did not answer, or did not take it: {said}")
+    return ConnectionError(f"Redis did not answer, or did not take it: {what_is_wrong(error)}")
+
+
+def what_is_wrong(error: BaseException) -> str:
+    """In words, without a stop at the end."""
+    said = str(error).rstrip(". ") or type(error).__name__
+    if isinstance(error, AskError | ClusterError) or said.startswith("MOVED "):
+        # Newer versions of redis-py take the first word of the answer away.
+        return f"it is one of a cluster, which is not supported ({said})"
+    return said
 
 
 class Server:
@@ -60,9 +78,12 @@ class Server:
         self.url: Final = url
         try:
             options = _options(url, redis.ConnectionPool, redis.asyncio.ConnectionPool)
-        except (TypeError, ValueError) as error:
+            self._class, self._async_class, self._options = options
+            # What they do not take is better known now than at the first event.
+            self.connection(PATIENCE)
+            self.async_connection()
+        except (TypeError, ValueError, RedisError) as error:
             raise ValueError(f"url must be one of a Redis: {error}") from None
-        self._class, self._async_class, self._options = options
         self.database = int(self._options.get("db") or 0)
         self._idle: deque[Any] = deque()
 
@@ -93,12 +114,7 @@ class Server:
         try:
             connection = self._ready()
             try:
-                replies = exchange(connection, commands)
-                unknown = unscripted(commands, replies)
-                if unknown:
-                    again = exchange(connection, [command for _, command in unknown])
-                    for (place, _), reply in zip(unknown, again, strict=True):
-                        replies[place] = reply
+                replies = run_scripts(connection, commands)
             except BaseException:
                 connection.disconnect()
                 raise
@@ -109,7 +125,9 @@ class Server:
             for reply in replies:
                 if isinstance(reply, ResponseError):
                     raise reply
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, ValueError) as error:
+            # The last is what a name that can be none of a host raises. Not any: what a handler of
+            # a signal raises here, such as Celery's limit of time, is none of Redis's.
             raise away(error) from error
         return replies
 
@@ -140,6 +158,17 @@ def exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
     """The replies to some commands, errors of the server's among them."""
     connection.send_packed_command(connection.pack_commands(commands), check_health=False)
     return [reply_on(connection) for _ in commands]
+
+
+def run_scripts(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    """The same for commands of ``scripts``, which the server may not know yet."""
+    replies = exchange(connection, commands)
+    unknown = unscripted(commands, replies)
+    if unknown:
+        again = exchange(connection, [command for _, command in unknown])
+        for (place, _), reply in zip(unknown, again, strict=True):
+            replies[place] = reply
+    return replies
 
 
 def reply_on(connection: Any) -> Any:

@@ -77,7 +77,7 @@ def _advice() -> str:
 
 def _loaded() -> list[str]:
     """The frameworks that the application has imported."""
-    names = [name for name in FRAMEWORKS if name in sys.modules]
+    names: list[str] = [name for name in FRAMEWORKS if name in sys.modules]
     if "fastapi" in names:
         # It has Starlette under itself.
         names.remove("starlette")

@@ -20,6 +20,9 @@ GAP: Final = "gap"
 SUBSCRIBED: Final = "subscribed"
 """The name of the event that tells a client its first position."""
 
+# A tuple, of which isinstance makes less than of a union: each event is asked.
+_BINARY: Final = (bytes, bytearray, memoryview)
+
 # Judges nothing by what it has encoded before, so that all threads may share it.
 _encoder: Final = SSEEncoder()
 
@@ -53,7 +56,7 @@ def frame_of(value: Any) -> Frame:
             value = msgspec.structs.replace(value, comment=None)
     else:
         data = value
-    if data is None or isinstance(data, bytes | bytearray | memoryview):
+    if data is None or isinstance(data, _BINARY):
         raise ValueError(f"event must have data, a JSON value or a str, got {type(data).__name__}")
     lines = _encoder.event(value)[:-1] + comment
     if len(lines) > MAX_EVENT_BYTES:

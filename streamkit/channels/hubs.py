@@ -125,7 +125,14 @@ class Hubs:
             self._long.pop(hub, None)
 
     def _weigh(self, hub: Hub) -> None:
-        self._count(hub)
+        """Count what its history takes by now, and make room if all take too much."""
+        ring = hub.ring
+        # It may have been let go of while somebody else still wrote to it.
+        if hub.is_held:
+            self._weight += ring.weight - hub.weighed
+            hub.weighed = ring.weight
+            if ring.head > ring.first:
+                self._long[hub] = None
         if self._weight > MAX_BYTES and not self._makes_room:
             # Whoever does so already goes on until there is room for this as well.
             self._makes_room = True
@@ -133,15 +140,6 @@ class Hubs:
                 self._make_room(hub)
             finally:
                 self._makes_room = False
-
-    def _count(self, hub: Hub) -> None:
-        weight = hub.ring.weight
-        # It may have been let go of while somebody else still wrote to it.
-        if hub.is_held:
-            self._weight += weight - hub.weighed
-            hub.weighed = weight
-            if hub.ring.head > hub.ring.first:
-                self._long[hub] = None
 
     def _make_room(self, grown: Hub) -> None:
         """Let go of what nobody listens to, then of the oldest events: first of who has ``grown``,
@@ -159,9 +157,9 @@ class Hubs:
         ring = grown.ring
         while self._weight > MAX_BYTES and ring.head - ring.first >= MIN_EVENTS:
             ring.drop_oldest()
-            self._count(grown)
+            self._weigh(grown)
         while self._weight > MAX_BYTES and self._long:
             hub, _ = self._long.popitem(last=False)
             if hub.ring.head > hub.ring.first:
                 hub.ring.drop_oldest()
-                self._count(hub)
+                self._weigh(hub)

@@ -41,10 +41,12 @@ class Memory:
     def publish(self, name: str, frame: Frame) -> str:
         """Keep an event, and have those woken who wait for it; return its id."""
         with lock:
-            hub = self._hub(name)
+            hub = self._hubs.found(name) or self._begun(name)
             event_id = self._hubs.append(hub, frame)
-            wave = hub.threads.take()
             hub.metrics.published()
+            if not hub.listeners:
+                return event_id
+            wave = hub.threads.take()
         hub.wake(wave)
         return event_id
 
@@ -55,7 +57,8 @@ class Memory:
     def positions(self, names: Sequence[str]) -> list[Position]:
         """Behind the latest event of each. The first look begins the history."""
         with lock:
-            return [self._hub(name).ring.position for name in names]
+            hubs = [self._hubs.found(name) or self._begun(name) for name in names]
+            return [hub.ring.position for hub in hubs]
 
     async def apositions(self, names: Sequence[str]) -> list[Position]:
         """The same on an event loop."""
@@ -69,7 +72,7 @@ class Memory:
         And the history that it is to read, and where it is to wait. ``release`` follows, once.
         """
         with lock:
-            hub = self._hub(name)
+            hub = self._hubs.found(name) or self._begun(name)
             return hub, hub.ring, self._hubs.joined(hub, loop)
 
     def release(self, hub: Hub, loop: AbstractEventLoop | None) -> None:
@@ -84,11 +87,9 @@ class Memory:
         """Another one: no event of a child is one of its parent's."""
         return Memory()
 
-    def _hub(self, name: str) -> Hub:
-        hub = self._hubs.found(name)
-        if hub is None:
-            now = time.time_ns() // 1_000_000
-            # Without a call, in which a signal's handler might be given the same.
-            epoch = self._last_epoch = now if now > self._last_epoch else self._last_epoch + 1
-            hub = self._hubs.added(name, Ring(epoch * EPOCH_UNITS + self._own))
-        return hub
+    def _begun(self, name: str) -> Hub:
+        """The channel that was not here, with a history that begins now."""
+        now = time.time_ns() // 1_000_000
+        # Without a call, in which a signal's handler might be given the same.
+        epoch = self._last_epoch = now if now > self._last_epoch else self._last_epoch + 1
+        return self._hubs.added(name, Ring(epoch * EPOCH_UNITS + self._own))

@@ -44,6 +44,7 @@ class Ring:
 
     __slots__ = (
         "_joined",
+        "_prefix",
         "entries",
         "epoch",
         "first",
@@ -56,16 +57,17 @@ class Ring:
 
     def __init__(self, epoch: int, head: int = 0) -> None:
         self.epoch = epoch
+        self._prefix = f"{epoch}-"
         self.head = head
         """The number of the latest event."""
         self.first = head + 1
         """The number of the oldest event that is here, or of the next one if there is none."""
         self.size = 0
-        """Bytes of all events."""
+        """Bytes of all events, as they are sent."""
         self.weight = RING_BYTES
         """Bytes that it takes of this process's memory, about."""
         self.own_retry = 0
-        """The number of the latest event that tells its readers when to come back."""
+        """The number of the latest event that tells its readers when to come back, or reads so."""
         self.successor: Ring | None = None
         """The history that took the place of this one, if any: see ``give_way``."""
         self.entries: dict[int, tuple[bytes, bool]] = {}
@@ -82,18 +84,19 @@ class Ring:
     def append(self, frame: Frame) -> str:
         """Keep an event, and let go of the oldest; return the id of the event."""
         lines, is_text = frame
-        is_retry = lines.startswith(b"retry: ") or b"\nretry: " in lines
-        size = len(lines)
+        is_retry = b"retry: " in lines
         number = self.head
         while True:
             number += 1
-            event_id = f"{self.epoch}-{number}"
-            entry = (b"%bid: %b\n\n" % (lines, event_id.encode()), is_text)
+            event_id = f"{self._prefix}{number}"
+            wire = b"%bid: %b\n\n" % (lines, event_id.encode())
+            entry = (wire, is_text)
             if is_retry:
                 self.own_retry = number
             # The number is taken in one step with the entry: two that interrupt each other differ.
             if self.entries.setdefault(number, entry) is entry:
                 break
+        size = len(wire)
         self.size += size
         self.weight += size + SLOT_BYTES
         # Also over what was interrupted before it came to this.
@@ -111,7 +114,7 @@ class Ring:
         number = self.first
         self.first = number + 1
         wire, _ = self.entries.pop(number)
-        size = wire.rindex(b"id: ")
+        size = len(wire)
         self.size -= size
         self.weight -= size + SLOT_BYTES
 

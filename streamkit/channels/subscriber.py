@@ -61,7 +61,9 @@ class Subscriber:
     @away_since.setter
     def away_since(self, since: float | None) -> None:
         if self._away_since is not None and since is None:
-            self._is_slow = monotonic() - self._away_since > MAX_AWAY
+            is_late = monotonic() - self._away_since > MAX_AWAY
+            # Who missed nothing by it is not slow: what comes now finds it waiting.
+            self._is_slow = is_late and not self._listener.is_at_head()
         self._away_since = since
 
     def readable_now(self) -> bool:

@@ -180,6 +180,25 @@ def test_a_publisher_pays_once_a_loop(channel: Channel, monkeypatch: pytest.Monk
     asyncio.run(main())
 
 
+def test_who_was_slow_and_waits_for_the_next_event_is_slow_no_longer(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamkit.channels.subscriber.MAX_AWAY", -1.0)
+
+    async def main() -> None:
+        stream = aiter(StreamingService.sse("s", channel))
+        await anext(stream)
+        waiting = asyncio.ensure_future(anext(stream))
+        await until_they_wait(channel, 1)
+        for number in range(100):
+            # The loop does nothing meanwhile.
+            await channel.apublish(number)
+        assert (await waiting).count(b"data: ") == 100
+        await stream.aclose()
+
+    asyncio.run(main())
+
+
 def test_a_loop_wakes_its_tasks_some_at_a_time(
     channel: Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,47 @@ def test_it_begins_where_the_client_was(channel: Channel) -> None:
         assert [event.data for event in islice(channel, 2)] == [3, 4]
 
 
+class TestPositionOfAFilter:
+    """What its client knows is the id of the last event that passed, or what its page was given."""
+
+    def passed(self, channel: Channel, last_event_id: str, events: int) -> list[ServerSentEvent]:
+        """The next tens, and gaps, for a client that comes with this id."""
+        with request_context("GET", Headers({"Last-Event-ID": last_event_id}), None):
+            tens = (each for each in channel if each.event == "gap" or each.data % 10 == 0)
+            return [*islice(tens, events)]
+
+    def test_one_that_comes_back_gets_all_that_pass_and_none_twice(self, channel: Channel) -> None:
+        begin = channel.last_event_id()
+        ids = [channel.publish(number) for number in range(95)]
+        (first, second) = self.passed(channel, begin, 2)
+        assert (first.data, second.data, second.id) == (0, 10, ids[10])
+        rest = self.passed(channel, ids[10], 8)
+        assert [each.data for each in rest] == [20, 30, 40, 50, 60, 70, 80, 90]
+        assert rest[-1].id == ids[90]
+
+    def test_one_that_drops_before_its_first_event_has_the_position_of_its_page(
+        self, channel: Channel
+    ) -> None:
+        page = channel.last_event_id()
+        for number in (1, 2, 3, 10):
+            channel.publish(number)
+        assert self.passed(channel, page, 1)[0].data == 10
+
+    def test_what_was_held_back_counts_where_it_has_gone(self, channel: Channel) -> None:
+        last = channel.publish(0)
+        for _ in range(1_001):
+            channel.publish(1)
+        channel.publish(10)
+        gap, ten = self.passed(channel, last, 2)
+        assert (gap.event, gap.data) == ("gap", {"missed": 938})
+        assert ten.data == 10
+
+    def test_an_id_from_elsewhere_is_a_gap_that_the_filter_is_shown(self, channel: Channel) -> None:
+        channel.publish(10)
+        gap, ten = self.passed(channel, "7-7", 2)
+        assert (gap.data, ten.data) == ({"missed": None}, 10)
+
+
 def test_gaps_are_among_the_events(channel: Channel) -> None:
     events = iter(channel)
     ids = [channel.publish(number) for number in range(1_100)]

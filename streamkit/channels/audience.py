@@ -96,16 +96,18 @@ class ThreadWaiter:
     def leave(self) -> None:
         """It waits no more: then it is on no list."""
 
-    def wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
-        """Return once notified, when ``ready()`` already holds, or after ``timeout`` seconds."""
+    def wait(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        """Return once notified, when ``ready()`` already holds, or after ``timeout`` seconds.
+
+        False if the time is over.
+        """
         self._token.acquire(blocking=False)
         self.armed = True
         lists = [audience.waiting for audience in self._audiences]
         for each in lists:
             each[self] = None
         try:
-            if not ready():
-                self._token.acquire(timeout=-1 if timeout is None else timeout)
+            return ready() or self._token.acquire(timeout=-1 if timeout is None else timeout)
         finally:
             self.armed = False
             for each in lists:

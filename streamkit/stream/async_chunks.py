@@ -249,7 +249,12 @@ class AsyncChunks:
         self._set_timer(next_look)
 
     def _set_timer(self, at: float) -> None:
-        """Look after both then. No chunk puts that off: the timer is set anew when it fires."""
+        """Look after both then. No chunk puts that off: the timer is set anew when it fires.
+
+        Each stream has one. It fires twice a minute, for a tenth of what the heartbeat costs
+        that it is for. One for all of a loop would look at as many streams, in a list of its own
+        beside the loop's, and have all their heartbeats sent at the same moment.
+        """
         self._cancel_timer()
         self._timer_at = at
         delay = max(0.0, at - monotonic())

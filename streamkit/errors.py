@@ -1,13 +1,20 @@
 """The errors of the kit's own."""
 
+import errno
+
 __all__ = ["FellBehind", "NothingMore", "SizeMismatch"]
 
 
-class FellBehind(Exception):
+class FellBehind(ConnectionResetError):
     """A lossless subscriber was so slow that its channel no longer has what comes next for it.
 
     Its stream is broken off, and its client comes back with the id of the last event that it had.
+    Many servers of WSGI take the error for what it is to them, a connection that has ended, and log
+    no traceback.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(errno.ECONNRESET, message)
 
 
 class NothingMore(Exception):

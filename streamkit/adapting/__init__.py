@@ -29,6 +29,7 @@ from streamkit.adapting.gate import Gate
 from streamkit.adapting.scraping import Scrape, scrape
 from streamkit.adapting.wsgi import status_line, wsgi_body, wsgi_request
 from streamkit.arguments import check_tenant
+from streamkit.errors import FellBehind
 from streamkit.loop import running_loop
 from streamkit.once import LastOf, Once
 from streamkit.reply import Reply
@@ -50,6 +51,7 @@ __all__ = [
     "Chunks",
     "Client",
     "ClientLeft",
+    "FellBehind",
     "Gate",
     "Header",
     "Inline",

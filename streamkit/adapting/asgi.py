@@ -15,6 +15,7 @@ from streamkit.adapting.receiving import (
     may_have_body,
     request_body,
 )
+from streamkit.errors import FellBehind
 from streamkit.request import Request
 from streamkit.response import StreamResponse
 from streamkit.stream.async_chunks import AsyncChunks
@@ -53,7 +54,9 @@ async def asgi_respond(
         return send({"type": "http.response.body", "body": chunk, "more_body": more})
 
     if isinstance(reply.body, AsyncChunks):
-        await reply.body.deliver(send_head, send_body)
+        # The log tells of that already. A server breaks off what returns before its end.
+        with suppress(FellBehind):
+            await reply.body.deliver(send_head, send_body)
         return
     # An OSError of send() says that the client has left (spec_version 2.4).
     with suppress(OSError), reply:

@@ -1,18 +1,28 @@
 """What a stream of a channel takes its batches from: bytes that are there already."""
 
+import logging
 from asyncio import AbstractEventLoop
 from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
+from typing import Final
 
 from streamkit.channels.engine import engine, tell_of_siblings
 from streamkit.channels.frame import GAP, SUBSCRIBED, json_event
 from streamkit.channels.listener import Listener, Seat
 from streamkit.channels.ring import MAX_PIECE
+from streamkit.errors import FellBehind
 from streamkit.feed import Notified, Subscribable
 from streamkit.kind import MAX_AWAY
+from streamkit.log import say
 
 __all__ = ["Subscribed", "Subscriber"]
+
+BROKEN_OFF: Final = (
+    "a client of channel %r is broken off: its stream is lossless, and it was so slow that the "
+    "history no longer has what comes next for it. Those that come back by their id are told how "
+    "much they missed"
+)
 
 
 class Subscriber:
@@ -113,7 +123,11 @@ class Subscriber:
         cursor, listener = seat.cursor, self._listener
         size = 0
         while not cursor.is_at_head and size < MAX_PIECE:
-            gap = cursor.skip(self._is_slow)
+            try:
+                gap = cursor.skip(self._is_slow)
+            except FellBehind:
+                say(logging.WARNING, BROKEN_OFF, seat.hub.name)
+                raise
             if gap is not None:
                 pieces.append(json_event(GAP, seat.told_of(gap), listener.last_event_id))
                 if gap.was_connected and gap.missed is not None:

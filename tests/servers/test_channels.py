@@ -7,7 +7,7 @@ from http.client import HTTPResponse
 
 import psutil
 import pytest
-from servers.client import Client, block
+from servers.client import Client, block, read_to_end
 from servers.ending import Ending
 from servers.harness import ROWS, Row, Server, until
 
@@ -108,3 +108,30 @@ def test_two_hundred_threads_of_gunicorn_all_see_each_event_and_rest_otherwise()
         used = sum(worker.cpu_times()[:2])
         assert worker.cpu_percent(1.0) < 50
         print(f"{sum(worker.cpu_times()[:2]) - used:.2f} s of processor in a second of silence")
+
+
+TAKES_ALL = ("waitress", "waitress-lookahead")
+"""Servers that keep what their client does not read, and so let nobody fall behind."""
+
+WITH_TRACEBACK = ("granian-wsgi", "uwsgi")
+"""Servers to whom also a connection that was reset is an error of the application's."""
+
+
+def test_who_falls_behind_a_lossless_channel_is_broken_off_in_one_line_of_the_log(
+    server: Server, name: str
+) -> None:
+    row, size, count = server.row, 250_000, 60
+    takes_all = row.server in TAKES_ALL
+    with server.client(receive_buffer=4096) as client:
+        response = client.get("/channel", name=name, lossless=1)
+        position(event(response))
+        for _ in range(count):
+            server.tell(name, "x" * size)
+        client.wait_at_most(0.5 if takes_all else row.failure_seconds)
+        received, ending = read_to_end(response)
+    assert ending == ("open" if takes_all else row.failure)
+    assert (len(received) > count * size) == takes_all
+    if row.server in WITH_TRACEBACK:
+        server.expect_error("FellBehind")
+    elif not takes_all:
+        server.expect_error("is broken off: its stream is lossless")

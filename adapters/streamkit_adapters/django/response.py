@@ -1,5 +1,6 @@
 """The response, which is read by ``for`` under WSGI and by ``async for`` under ASGI."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import replace
@@ -16,6 +17,7 @@ from streamkit.adapting import (
     AsyncChunks,
     Chunks,
     ClientLeft,
+    FellBehind,
     Once,
     Reply,
     Request,
@@ -95,12 +97,16 @@ class StreamingResponse(StreamingHttpResponse):
                 give_back_elsewhere(self.stream)
             async for chunk in chunks:
                 yield chunk
-        except BaseException:
+        except BaseException as error:
             await aclose(self._body)
             if chunks is not self._body:
                 await aclose(chunks)
             # Django's ASGI handler does not close a response that fails or cannot be sent.
             await sync_to_async(self.close)()
+            if isinstance(error, FellBehind):
+                # The log tells of that already. Django's handler takes this for a client that has
+                # left, and returns: a server breaks off what has no end by then.
+                raise asyncio.CancelledError from error
             raise
 
     def getvalue(self) -> bytes:

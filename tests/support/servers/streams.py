@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from servers import control
 from servers.state import Account
 
-from streamkit import BaseStreamingService, Channel, kind
+from streamkit import BaseStreamingService, Channel, kind, lossless
 from streamkit.stream import chunks
 
 __all__ = ["answer", "asked"]
@@ -139,7 +139,8 @@ def answer(service: type[BaseStreamingService[R]], path: str, parameters: Mappin
             channel = Channel(query["name"])
             # A thread of the application's publishes, beside its loop if it has one.
             control.mailboxes[channel.name] = channel.publish
-            return service.sse("channel", channel)
+            is_lossless = query.number("lossless")
+            return service.sse("channel", lossless(channel) if is_lossless else channel)
         case "/letters":
             return service.sse("letters", query.letters())
         case "/lines":

@@ -453,3 +453,6 @@ def test_a_column_that_a_source_does_not_know_is_refused_at_the_call() -> None:
         cursor = connection.execute("SELECT 1 AS a")
         with pytest.raises(ValueError, match="columns must be among those of rows, got 'b': 'a'"):
             export(rows=cursor, format="csv", columns=["b"])
+        swapped = "got 'A': 'a': columns maps names to titles, not titles to names"
+        with pytest.raises(ValueError, match=swapped):
+            export(rows=cursor, format="csv", columns={"A": "a"})

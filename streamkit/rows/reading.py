@@ -209,9 +209,11 @@ class Columns:
         return names is not None or self.chosen is not None
 
     def _check_chosen(self, names: Sequence[Any], message: str) -> None:
-        for name in self.chosen or ():
+        for name, title in zip(self.chosen or (), self._titles or (), strict=True):
             if name not in names:
-                raise ValueError(message.format(name, ", ".join(map(repr, names))))
+                swapped = title in names and ": columns maps names to titles, not titles to names"
+                known = ", ".join(map(repr, names))
+                raise ValueError(f"{message.format(name, known)}{swapped or ''}")
             if countOf(names, name) > 1:
                 raise ValueError(
                     f"columns must be of one name each, and rows have several that are called "

@@ -136,10 +136,30 @@ def _fetched(result: Any) -> Any:
         # SQLAlchemy's async results change greenlets for each row that is iterated, and for each
         # partition only once.
         return _AsyncRows(result, partial(result.partitions, ROWS_AT_ONCE))
+    if (type(result).__module__, type(result).__name__) == ("sqlite3", "Cursor"):
+        return Rows(result, partial(_of_sqlite, result))
     if hasattr(result, "__iter__") or hasattr(result, "__aiter__"):
         return result
     batches = iter(partial(result.fetchmany, ROWS_AT_ONCE), [])
     return Rows(result, partial(chain.from_iterable, batches))
+
+
+def _of_sqlite(cursor: Any) -> Iterator[Any]:
+    """The rows of a cursor of sqlite3's, whose connection may be bound to another thread.
+
+    That is not to be seen before a row is fetched.
+    """
+    try:
+        first = cursor.fetchmany(1)
+    except Exception as error:
+        if "same thread" in str(error):
+            error.add_note(
+                "Rows are read on a thread of their own. Open the connection in a generator that "
+                "yields them, or with check_same_thread=False; or pass streamkit.inline(cursor), "
+                "under WSGI."
+            )
+        raise
+    return chain(first, cursor)
 
 
 class _Closing:

@@ -11,6 +11,8 @@ import pytest
 from flask import Flask
 from workbook import read_workbook
 
+from streamkit_adapters.flask import StreamingService
+
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "exports.md").read_text()
 
 
@@ -21,8 +23,6 @@ def example(beginning: str) -> Any:
 
 
 def test_a_table_of_a_database_into_excel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from streamkit_adapters.flask import StreamingService
-
     monkeypatch.chdir(tmp_path)
     with sqlite3.connect("shop.db") as connection:
         connection.execute("CREATE TABLE orders AS SELECT 1 AS id, 'Ada' AS customer, 9.5 AS total")

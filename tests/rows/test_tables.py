@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -192,11 +193,12 @@ def test_serialize_is_given_the_rows(connection: sqlite3.Connection) -> None:
     assert b"".join(export) == b"x\ny\n"
 
 
-def test_a_cursor_of_another_thread_fails_with_what_sqlite_says_of_it() -> None:
+def test_a_cursor_of_another_thread_fails_with_what_sqlite_says_of_it_and_what_to_do() -> None:
     """Which ``inline`` keeps from happening."""
     connection = sqlite3.connect(":memory:")
-    with pytest.raises(sqlite3.ProgrammingError, match="can only be used in that same thread"):
+    with pytest.raises(sqlite3.ProgrammingError, match="can only be used in that same thread") as e:
         b"".join(StreamingService.export("e", connection.execute(QUERY), "csv"))
+    assert "pass streamkit.inline(cursor)" in "".join(traceback.format_exception(e.value))
     export = StreamingService.export("e", inline(connection.execute(QUERY)), "csv")
     assert b"".join(export) == b"a,count(*)\r\n1,x\r\n2,y\r\n"
     connection.close()

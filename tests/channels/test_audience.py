@@ -122,7 +122,8 @@ def test_threads_and_loops_all_see_each_event(
         publisher.start()
     bodies = threads.join() + [body for each in loops for body in each.join()]
     assert len(bodies) == 200
-    assert len({*bodies}) == 1
+    # On a busy machine one may have had a heartbeat before its first event.
+    assert len({body.replace(b": heartbeat\n\n", b"") for body in bodies}) == 1
     assert sorted(map(int, data(bodies[0]))) == sorted(4 * [*range(EVENTS // 4)])
 
 

@@ -4,7 +4,8 @@ Of all that comes from PyPI and npm the versions are pinned, and ``python3 tests
 newest; ``python3 tests -e newest`` runs the tests with those before. From Debian comes what it has.
 
 Sets up what they need first: tox in an environment of its own, every installed Python that is
-supported, and, with apt, a browser, nginx, PostgreSQL and Redis. Takes some ten minutes.
+supported, and, with apt, a browser, nginx, PostgreSQL, Redis and Prometheus. Takes some ten
+minutes.
 """
 
 import os
@@ -27,6 +28,7 @@ PROGRAMS = {
     "curl": "curl",
     "ip": "iproute2",
     "nginx": "nginx",
+    "promtool": "prometheus",
     "redis-server": "redis-server",
     "wget": "wget",
 }

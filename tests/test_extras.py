@@ -1,6 +1,7 @@
 """What needs a library that is not installed says how to install it."""
 
 import importlib
+import subprocess
 import sys
 from typing import Any
 
@@ -28,3 +29,16 @@ def test_a_format_without_its_library_is_an_error_that_names_the_command(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=rf"'{format}' needs .* 'streamkit-http\[arrow\]'"):
         StreamingService.export("e", [], format)
+
+
+def test_an_import_brings_what_is_depended_on_and_nothing_else() -> None:
+    script = "import sys, streamkit; print(*{name.partition('.')[0] for name in sys.modules})"
+    command = [sys.executable, "-c", script]
+    loaded = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    own = {"streamkit", "msgspec", "prometheus_client", "werkzeug"}
+    # What these depend on, and codings that are used where they are installed.
+    others = {"markupsafe", "typing_extensions", "brotli", "_brotli", "backports"}
+    # Some installations begin with modules of their own.
+    plain = [sys.executable, "-c", script.replace(", streamkit", "")]
+    before = subprocess.run(plain, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    assert set(loaded) - sys.stdlib_module_names - set(before) - others == own

@@ -40,8 +40,11 @@ def install() -> None:
         venv.create(ENVIRONMENT, clear=True, with_pip=True)
     except subprocess.CalledProcessError:
         sys.exit("This Python cannot make virtual environments: apt-get install python3-venv?")
+    import tomllib  # not where Python is too old, which has been said by now
+
+    groups = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["dependency-groups"]
     pip = [str(PYTHON), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    installed = subprocess.run([*pip, "install", "--editable", f"{CHECKOUT}[demo]"])
+    installed = subprocess.run([*pip, "install", "--editable", str(CHECKOUT), *groups["demo"]])
     if installed.returncode:
         sys.exit("pip could not install the demo: see its message above.")
 

@@ -25,16 +25,20 @@ function fields(card) {
 /** The N of a comment "dropped N", else 0. */
 const droppedIn = (comment) => Number(/^dropped (\d+)$/.exec(comment)?.[1] ?? 0);
 
+/** Seconds between two heartbeats of a stream. */
+const HEARTBEAT = 30;
+
 const CARDS = { figures, board, flood, export: exports, archive, metrics };
 
 function figures(card, server) {
   const field = fields(card);
   const plot = new Plot(card.querySelector("canvas"));
-  let last = 0, heartbeat = 0, dropped = 0, missed = 0, reconnects = 0;
+  let last = 0, heartbeat = 0, opened = 0, dropped = 0, missed = 0, reconnects = 0;
 
   const stream = new EventStream({
     state(state) {
       if (state === card.dataset.state) return;
+      if (state === "live") opened = Date.now(), (heartbeat = 0), beat();
       if (state === "reconnecting") plot.break();
       if (card.dataset.state === "reconnecting") field.reconnects.textContent = count(++reconnects);
       card.dataset.state = field.state.textContent = state;
@@ -68,10 +72,11 @@ function figures(card, server) {
   }
   card.querySelector("[data-action=drop]").onclick = () =>
     fetch(`${origin(server)}/drop`, { method: "POST" });
-  setInterval(() => {
-    const ago = Math.round((Date.now() - heartbeat) / 1000);
-    field.heartbeat.textContent = heartbeat ? `${ago} s ago` : "none yet";
-  }, 1000);
+  const beat = () => {
+    const since = Math.round((Date.now() - (heartbeat || opened)) / 1000);
+    field.heartbeat.textContent = heartbeat ? `${since} s ago` : `first in ${Math.max(0, HEARTBEAT - since)} s`;
+  };
+  setInterval(beat, 1000);
   const animate = () => {
     if (!still.matches) plot.draw();
     requestAnimationFrame(animate);
@@ -402,6 +407,16 @@ for (const server of about.servers) {
   const title = element("div", {}, element("strong", { textContent: server.name }), ` ${server.runs} · `, address);
   title.dataset.server = server.tenant;
   document.getElementById("servers").append(title);
+}
+
+for (const code of document.querySelectorAll("section > pre")) {
+  const button = element("button", { type: "button", className: "copy", textContent: "Copy" });
+  button.onclick = async () => {
+    await navigator.clipboard.writeText(code.querySelector("code").textContent);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 2000);
+  };
+  code.append(button);
 }
 
 for (const section of document.querySelectorAll("[data-card]")) {

@@ -1,8 +1,9 @@
-/* A minute of figures, moving: CPU and memory in percent above, network traffic below. */
+/* A minute of figures, or what there is of it, moving: CPU and memory in percent above, network traffic below. */
 
 import { bytes } from "./units.js";
 
 const SECONDS = 60;
+const FIRST_SECONDS = 10;
 const MARGIN = { left: 60, right: 6, top: 8, bottom: 18, between: 14 };
 
 export class Plot {
@@ -50,7 +51,10 @@ export class Plot {
     const percent = { top: MARGIN.top, bottom: split };
     const traffic = { top: split + MARGIN.between, bottom: height - MARGIN.bottom };
     const now = Date.now() / 1000;
-    const x = (time) => right - ((now - time) / SECONDS) * (right - MARGIN.left);
+    const age = now - (this.#samples[0]?.time ?? now);
+    // In the first minute it shows less of it, and not a plot that is empty on the left.
+    const span = Math.min(SECONDS, Math.max(FIRST_SECONDS, age));
+    const x = (time) => right - ((now - time) / span) * (right - MARGIN.left);
     const peak = nice(Math.max(10_000, ...this.#samples.map((s) => Math.max(s.received, s.sent))));
 
     context.textBaseline = "middle";
@@ -66,9 +70,14 @@ export class Plot {
     grid(traffic.top, `${bytes(peak, 0)}/s`);
 
     context.textBaseline = "alphabetic";
-    for (const ago of [60, 45, 30, 15, 0]) {
-      context.textAlign = ago === 60 ? "left" : ago === 0 ? "right" : "center";
+    const step = span > 40 ? 15 : span > 20 ? 10 : 5;
+    for (let ago = 0; ago <= span; ago += step) {
+      context.textAlign = ago === 0 ? "right" : ago === SECONDS ? "left" : "center";
       context.fillText(ago ? `−${ago} s` : "now", x(now - ago), height - 4);
+    }
+    if (this.#samples.length === 0) {
+      context.textAlign = "center";
+      context.fillText("The first figures come in a moment.", (MARGIN.left + right) / 2, scale(percent, 0.7));
     }
 
     context.save();

@@ -15,6 +15,9 @@ NAIVE: Final = datetime(1970, 1, 1)
 AWARE: Final = NAIVE.replace(tzinfo=UTC)
 """Examples of times without and with an offset, of which no column may have both."""
 
+MAX_PLACES: Final = 38
+"""Of a decimal of 128 bits, which is what readers know."""
+
 EXAMPLES: Final[dict[Any, Any]] = {
     bool: False,
     int: 0,
@@ -66,5 +69,10 @@ def example_of_type(kind: Any) -> Any:
 
 
 def decimal_of_scale(scale: int | None) -> Decimal | None:
-    """An example of a decimal with so many places."""
-    return None if scale is None or scale < 0 else Decimal((0, (0,), -scale))
+    """An example of a decimal with so many places; None if the number is none of places.
+
+    psycopg2 says 65,535 where there is no limit.
+    """
+    if scale is None or scale not in range(MAX_PLACES + 1):
+        return None
+    return Decimal((0, (0,), -scale))

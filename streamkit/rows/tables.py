@@ -79,7 +79,8 @@ def read_table(source: Any, *, in_rows: bool = False) -> tuple[Any, Sequence[Any
     if _yields_entities(source):
         source = source.scalars()
     if hasattr(source, "fetchmany"):
-        return _fetched(source), _names_of_result(source)
+        rows = _begun(source) if _hides_description(source) else _fetched(source)
+        return rows, _names_of_result(source)
     if hasattr(source, "iter_rows"):
         if in_rows or not hasattr(source, "get_columns"):
             return Rows(source, source.iter_rows), source.columns
@@ -144,6 +145,22 @@ def _fetched(result: Any) -> Any:
     return Rows(result, partial(chain.from_iterable, batches))
 
 
+def _hides_description(cursor: Any) -> bool:
+    """Whether it is a cursor of the server's that psycopg2 has, which does not know its columns
+    before a row is fetched."""
+    return (
+        any(base.__module__.startswith("psycopg2.") for base in type(cursor).__mro__)
+        and cursor.name is not None
+        and cursor.description is None
+    )
+
+
+def _begun(cursor: Any) -> "Rows":
+    """The rows of a cursor of which the first is fetched."""
+    first = cursor.fetchmany(1)
+    return Rows(cursor, partial(chain, first, cursor))
+
+
 def _of_sqlite(cursor: Any) -> Iterator[Any]:
     """The rows of a cursor of sqlite3's, whose connection may be bound to another thread.
 
@@ -166,11 +183,11 @@ class _Closing:
     """Something that is read once, and closes the source that it comes from."""
 
     def __init__(self, source: Any, read: Callable[[], Any]) -> None:
-        self._source = source
+        self.source = source
         self._read = read
 
     def close(self) -> Any:
-        close = getattr(self._source, "close", None)
+        close = getattr(self.source, "close", None)
         return close and close()
 
 

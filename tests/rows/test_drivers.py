@@ -57,7 +57,7 @@ DESCRIPTIONS: list[tuple[str, list[tuple[Any, ...]], Sequence[Any]]] = [
         [
             ("int", 23, None, 4, None, None, None),
             ("numeric(9,2)", 1700, None, 5, 9, 2, None),
-            ("numeric", 1700, None, -1, None, None, None),
+            ("numeric", 1700, None, -1, 65535, 65535, None),
             ("jsonb", 3802, None, -1, None, None, None),
         ],
         [0, Decimal("0.00"), None, None],

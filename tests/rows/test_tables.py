@@ -90,6 +90,22 @@ def test_a_cursor_whose_stream_never_starts_is_closed_as_well(
     reader.stop()
 
 
+@pytest.mark.parametrize("count", [0, 1, 3000])
+def test_a_named_cursor_of_psycopg2_has_its_columns_though_it_knows_them_late(count: int) -> None:
+    class NamedCursor(IterableCursor):
+        __module__ = "psycopg2.extensions"
+        name = "orders"
+
+        def fetchmany(self, size: int = 1) -> list[Any]:
+            self.description = Cursor([], "n", "customer").description
+            return super().fetchmany(size)
+
+    cursor = NamedCursor([(n, f"row {n}") for n in range(count)])
+    body = b"".join(StreamingService.export("e", cursor, "csv"))
+    assert body == b"n,customer\r\n" + b"".join(b"%d,row %d\r\n" % (n, n) for n in range(count))
+    assert cursor.closes == 1
+
+
 def test_an_inline_cursor_stays_on_its_thread() -> None:
     cursor = IterableCursor([], "n")
     assert b"".join(StreamingService.export("e", inline(cursor), "csv")) == b"n\r\n"

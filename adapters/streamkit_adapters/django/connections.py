@@ -78,7 +78,8 @@ def give_back_elsewhere(stream: StreamResponse) -> None:
 
 def _connection_in(source: Any) -> BaseDatabaseWrapper | None:
     """The connection of a cursor that ``source`` is, or reads: one that the view has begun."""
-    candidates = [source]
+    # What reads a cursor some rows at a time has it.
+    candidates = [source, getattr(source, "source", None)]
     if inspect.isgenerator(source) and source.gi_frame is not None:
         # Among its variables are what it is called with, and what a generator expression is over:
         # of a cursor of Django's that is a generator itself.

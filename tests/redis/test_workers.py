@@ -5,48 +5,61 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from redis_followers import publish, until
+from redis_followers import publish
 from redis_server import RedisServer
-from workers.running import Browser, Running
+from workers.running import STARTS_WITHIN, Browser, Running
 
 from streamkit.channels.redis.engine import Redis
 
 GUNICORN = "gunicorn {app} --bind 127.0.0.1:{{port}} -w 2 --no-control-socket --graceful-timeout 2"
 WSGI, ASGI = GUNICORN.format(app="{wsgi}"), GUNICORN.format(app="{asgi}")
 
+GRANIAN = (
+    "granian --port {port} --workers 2 --respawn-failed-workers --respawn-interval 0.1"
+    " --workers-kill-timeout 2"
+)
+
 SERVERS = {
-    "uvicorn": "uvicorn {asgi} --port {port} --workers 2 --timeout-graceful-shutdown 2",
-    "gunicorn-gthread": f"{WSGI} -k gthread --threads 32",
+    "uvicorn": "uvicorn {asgi} --port {port} --workers 2 --timeout-graceful-shutdown 2"
+    # It gives up on workers that take longer to start.
+    " --timeout-worker-healthcheck 60",
+    "gunicorn-gthread": f"{WSGI} -k gthread --threads 64",
     "gunicorn-gevent": f"{WSGI} -k gevent",
     "gunicorn-asgi": f"{ASGI} -k asgi",
-    "granian-asgi": "granian {asgi} --interface asgi --port {port} --workers 2"
-    " --respawn-failed-workers",
-    "granian-wsgi": "granian {wsgi} --interface wsgi --port {port} --workers 2"
-    " --blocking-threads 32 --respawn-failed-workers",
+    "uvicorn-worker": f"{ASGI} -k uvicorn_worker.UvicornWorker",
+    "granian-asgi": f"{GRANIAN} --interface asgi {{asgi}}",
+    "granian-wsgi": f"{GRANIAN} --interface wsgi --blocking-threads 64 {{wsgi}}",
     "hypercorn": "hypercorn {asgi} --bind 127.0.0.1:{port} -w 2",
 }
 SERVERS |= {
-    f"{name}-preload": f"{SERVERS[name]} --preload"
-    for name in ("gunicorn-gthread", "gunicorn-gevent", "gunicorn-asgi")
+    f"{name}-preload": f"{command} --preload"
+    for name, command in SERVERS.items()
+    if command.startswith("gunicorn")
 }
 
 CLIENTS = 12
 
 ENDS_AS_A_WHOLE = {"hypercorn"}
-"""Servers that end when one of their workers is killed."""
+"""Servers that end when one of their workers is killed, and do so at SIGHUP."""
 
 
 @contextmanager
-def browsers(server: Running, channel: str) -> Iterator[list[Browser]]:
+def browsers(server: Running, channel: str, processes: int = 2) -> Iterator[list[Browser]]:
     """Some clients, of each worker at least one."""
+    end = time.monotonic() + STARTS_WITHIN
+    ready: set[str] = set()
+    # Or one that has its threads alone would take more clients than it has threads.
+    while len(ready) < processes:
+        assert time.monotonic() < end, server.output()
+        ready.add(server.get("/"))
     clients = [Browser(server.port, channel) for _ in range(CLIENTS)]
     try:
         for client in clients:
             assert client.connected.wait(60), server.output()
-        end = time.monotonic() + 60
-        while len({client.process for client in clients}) < 2:
+        while len({client.process for client in clients}) < processes:
             assert time.monotonic() < end, "one worker took all clients"
             clients.append(Browser(server.port, channel))
             assert clients[-1].connected.wait(60), server.output()
@@ -56,6 +69,13 @@ def browsers(server: Running, channel: str) -> Iterator[list[Browser]]:
             client.leave()
         for client in clients:
             client.join(60)
+
+
+def until_elsewhere(clients: list[Browser], before: set[int], server: Running) -> None:
+    end = time.monotonic() + STARTS_WITHIN
+    while before & {client.process for client in clients}:
+        assert time.monotonic() < end, server.output()
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("command", SERVERS.values(), ids=[*SERVERS])
@@ -78,23 +98,32 @@ def test_all_workers_are_one(redis: RedisServer, process: Redis, name: str, comm
         publish(process, name, "meanwhile")
         for client in clients:
             assert client.texts(1) == ["meanwhile"]
+        # All are replaced by new ones.
+        before = {client.process for client in clients}
+        server.process.send_signal(signal.SIGHUP)
+        publish(process, name, "while they are replaced")
+        until_elsewhere(clients, before, server)
         publish(process, name, "after")
         for client in clients:
-            assert client.texts(1) == ["after"]
+            assert client.texts(2) == ["while they are replaced", "after"]
         assert "Traceback" not in server.output()
 
 
-def test_workers_that_are_replaced(redis: RedisServer, process: Redis, name: str) -> None:
+def test_a_reload_in_development(
+    redis: RedisServer, process: Redis, name: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "source.py"
+    source.touch()
+    command = f"uvicorn {{asgi}} --port {{port}} --reload --reload-dir {tmp_path}"
     environment = {"STREAMKIT_CHANNELS": redis.url}
-    command = SERVERS["gunicorn-gthread"]
-    with Running(command, environment) as server, browsers(server, name) as clients:
-        for number in range(2):
-            before = {*server.workers()}
-            server.process.send_signal(signal.SIGHUP)
-            publish(process, name, f"{number}")
-            until(lambda before=before: not before & {*server.workers()})  # type: ignore[misc]
+    with Running(command, environment) as server, browsers(server, name, 1) as clients:
+        before = {client.process for client in clients}
+        os.utime(source, (time.time(), source.stat().st_mtime + 10))
+        publish(process, name, "while it is reloaded")
+        until_elsewhere(clients, before, server)
+        publish(process, name, "after")
         for client in clients:
-            assert client.texts(2) == ["0", "1"]
+            assert client.texts(2) == ["while it is reloaded", "after"]
 
 
 def test_a_worker_has_two_connections_however_many_clients(redis: RedisServer, name: str) -> None:

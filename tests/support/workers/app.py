@@ -1,7 +1,8 @@
 """``/live?channel=…`` streams, ``/publish?channel=…&text=…`` publishes: for WSGI and for ASGI.
 
-With ``USED_BEFORE`` in the environment the channels are used as this is imported: with a server
-that loads applications before it forks, by the process that forks.
+Any other path answers with the number of the process. With ``USED_BEFORE`` in the environment the
+channels are used as this is imported: with a server that loads applications before it forks, by the
+process that forks.
 """
 
 import os
@@ -19,19 +20,20 @@ if os.environ.get("USED_BEFORE"):
     followed = iter(Channel("before"))
 
 
-def wsgi_app(environ: dict[str, Any], start_response: Any) -> Any:
+def _wsgi(environ: dict[str, Any], start_response: Any) -> Any:
     query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
     channel = Channel(query.get("channel", "none"))
     if environ["PATH_INFO"] == "/live":
         response = wsgi.StreamingService.sse("live", channel)
         response.headers["X-Process"] = f"{os.getpid()}"
         return response(environ, start_response)
-    event_id = channel.publish(query["text"]) if environ["PATH_INFO"] == "/publish" else ""
+    is_event = environ["PATH_INFO"] == "/publish"
+    answer = channel.publish(query["text"]) if is_event else f"{os.getpid()}"
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [event_id.encode()]
+    return [answer.encode()]
 
 
-async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
+async def _asgi(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan":
         return
     query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode()).items()}
@@ -41,7 +43,13 @@ async def asgi_app(scope: Any, receive: Any, send: Any) -> None:
         response.headers["X-Process"] = f"{os.getpid()}"
         await response(scope, receive, send)
         return
-    event_id = await channel.apublish(query["text"]) if scope["path"] == "/publish" else ""
+    is_event = scope["path"] == "/publish"
+    answer = await channel.apublish(query["text"]) if is_event else f"{os.getpid()}"
     headers = [(b"content-type", b"text/plain")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": event_id.encode()})
+    await send({"type": "http.response.body", "body": answer.encode()})
+
+
+# As the docs have it: they hear from their server when it is about to end.
+wsgi_app = wsgi.StreamkitMiddleware(_wsgi)
+asgi_app = asgi.StreamkitMiddleware(_asgi)

@@ -23,6 +23,9 @@ SUPPORT = Path(__file__).parents[1]
 
 PATIENCE = 20.0
 
+STARTS_WITHIN = 120.0
+"""Seconds, on a machine with much else to do."""
+
 
 class Running:
     """``command`` has a ``{port}``, and an ``{app}`` that is ``wsgi_app`` or ``asgi_app``."""
@@ -44,11 +47,19 @@ class Running:
             stdout=self._output,
             stderr=self._output,
         )
-        until = time.monotonic() + PATIENCE
+        try:
+            self._wait()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _wait(self) -> None:
+        until = time.monotonic() + STARTS_WITHIN
         while True:
             with suppress(OSError, http.client.HTTPException):
                 self.get("/")
-                return self
+                return
             assert self.process.poll() is None, self.output()
             assert time.monotonic() < until, self.output()
             time.sleep(0.05)

@@ -1,8 +1,9 @@
 """The routes of the demo, as a plain ASGI application."""
 
+import asyncio
+from collections.abc import Callable
 from typing import cast
 
-import msgspec
 from asgiref.typing import (
     ASGI3Application,
     ASGIReceiveCallable,
@@ -18,21 +19,23 @@ from .service import Demo, Document
 
 
 def asgi_app(demo: Demo[StreamingResponse]) -> ASGI3Application:
-    def route(method: str, path: str) -> ASGI3Application:
-        match method, path:
+    def route(scope: HTTPScope, origin: str) -> ASGI3Application:
+        query = scope["query_string"].decode()
+        match scope["method"], scope["path"]:
             case "GET", "/figures/sync":
                 return demo.figures("sync")
             case "GET", "/figures/async":
                 return demo.figures("async")
             case "POST", "/drop":
-                demo.drop()
-                return reply(Document())
+                return reply_from(demo.drop)
             case "GET", "/board":
                 return demo.board()
             case "POST", "/board":
-                return paint
+                return reply_from(lambda: demo.paint(query))
             case "GET", "/board.json":
-                return board_state
+                return reply_from(demo.state)
+            case "POST", "/kill":
+                return reply_from(lambda: demo.kill(query, origin))
             case "GET", "/flood":
                 return demo.flood()
             case "GET", "/lines.json":
@@ -45,23 +48,9 @@ def asgi_app(demo: Demo[StreamingResponse]) -> ASGI3Application:
                 return demo.archive()
             case "GET", "/library.tar.sha256":
                 return demo.digest()
-            case "GET", _:
+            case "GET", path:
                 return reply(demo.document(path))
         return reply(Document())  # to OPTIONS: may the page send a Last-Event-ID?
-
-    async def paint(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        document = Document()
-        try:
-            await demo.painted.apaint(cast("HTTPScope", scope)["query_string"].decode())
-        except ValueError as error:
-            document = Document(f"{error}\n".encode(), status=400)
-        await reply(document)(scope, receive, send)
-
-    async def board_state(
-        scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
-        body = msgspec.json.encode(await demo.painted.astate())
-        await reply(Document(body, "application/json"))(scope, receive, send)
 
     async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         scope = cast("HTTPScope", scope)
@@ -75,9 +64,18 @@ def asgi_app(demo: Demo[StreamingResponse]) -> ASGI3Application:
                 event["headers"] = (dict(event["headers"]) | headers).items()
             await send(event)
 
-        await route(scope["method"], scope["path"])(scope, receive, add_headers)
+        await route(scope, origin)(scope, receive, add_headers)
 
     return StreamkitMiddleware(app, tenant=lambda _: "asgi")
+
+
+def reply_from(work: Callable[[], Document]) -> ASGI3Application:
+    """An application whose answer takes some time: on a thread, as a loop waits for nobody."""
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await reply(await asyncio.to_thread(work))(scope, receive, send)
+
+    return app
 
 
 def reply(document: Document) -> ASGI3Application:

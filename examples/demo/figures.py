@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 
 import psutil
 
@@ -20,7 +19,10 @@ KEPT = 240
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """``time`` in seconds since the epoch; ``cpu`` and ``memory`` in percent; bytes a second."""
+    """``time`` in seconds since the epoch; ``cpu`` and ``memory`` in percent; bytes a second.
+
+    ``id`` counts the periods since the epoch, so that it is the same in all processes.
+    """
 
     id: int
     time: float
@@ -75,8 +77,6 @@ class Figures:
     def _since(self, after: int) -> list[Sample]:
         with self._lock:
             samples = list(self._samples)
-        if samples and after > samples[-1].id:
-            return samples  # an id from before this process started
         return [sample for sample in samples if sample.id > after]
 
     @contextmanager
@@ -92,8 +92,11 @@ class Figures:
     def _run(self) -> None:
         psutil.cpu_percent()  # the first call only starts the measurement
         traffic, measured = psutil.net_io_counters(), time.monotonic()
-        for number in count(1):
-            time.sleep(PERIOD)
+        number = int(time.time() / PERIOD)
+        while True:
+            # Each one, though late; but not all those of a night in which the machine slept.
+            number = max(number + 1, int(time.time() / PERIOD) - KEPT)
+            time.sleep(max(0.0, number * PERIOD - time.time()))
             before, since = traffic, measured
             traffic, measured = psutil.net_io_counters(), time.monotonic()
             sample = Sample(

@@ -1,13 +1,13 @@
 """The demo as a Flask application."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from flask import Flask, Response, request
 
 from streamkit import ExportFormat
 from streamkit_adapters.flask import StreamingResponse, StreamkitMiddleware
 
-from .service import Demo
+from .service import Demo, Document
 
 
 def flask_app(demo: Demo[StreamingResponse]) -> Flask:
@@ -19,25 +19,24 @@ def flask_app(demo: Demo[StreamingResponse]) -> Flask:
         return demo.figures(source)
 
     @app.post("/drop")
-    def drop() -> str:
-        demo.drop()
-        return ""
+    def drop() -> Response:
+        return reply(demo.drop())
 
     @app.get("/board")
     def board() -> Response:
         return demo.board()
 
     @app.post("/board")
-    def paint() -> tuple[str, int]:
-        try:
-            demo.painted.paint(request.query_string.decode())
-        except ValueError as error:
-            return f"{error}\n", 400
-        return "", 200
+    def paint() -> Response:
+        return reply(demo.paint(request.query_string.decode()))
 
     @app.get("/board.json")
-    def board_state() -> dict[str, Any]:
-        return demo.painted.state()
+    def board_state() -> Response:
+        return reply(demo.state())
+
+    @app.post("/kill")
+    def kill() -> Response:
+        return reply(demo.kill(request.query_string.decode(), request.headers.get("Origin")))
 
     @app.get("/flood")
     def flood() -> Response:
@@ -58,8 +57,7 @@ def flask_app(demo: Demo[StreamingResponse]) -> Flask:
     @app.get("/")
     @app.get("/<path>")
     def document(path: str = "") -> Response:
-        found = demo.document(request.path)
-        return Response(found.body, found.status, content_type=found.content_type)
+        return reply(demo.document(request.path))
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -67,3 +65,7 @@ def flask_app(demo: Demo[StreamingResponse]) -> Flask:
         return response
 
     return app
+
+
+def reply(document: Document) -> Response:
+    return Response(document.body, document.status, content_type=document.content_type)

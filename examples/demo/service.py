@@ -3,18 +3,19 @@
 import hashlib
 import os
 import platform
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 import psutil
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from streamkit import BaseStreamingService, ExportFormat, ServerSentEvent, context
+from streamkit import BaseStreamingService, Channel, ExportFormat, ServerSentEvent, context, metrics
 
 from .archive import Archive
 from .board import Board
@@ -57,6 +58,7 @@ class Demo(Generic[R]):
         figures: Figures,
         library: Library,
         board: Board,
+        workers: int,
     ) -> None:
         self._streaming = streaming
         self._servers = servers
@@ -67,8 +69,13 @@ class Demo(Generic[R]):
         }
         self._figures = figures
         self._library = library
-        self.painted = board
+        self._board = board
+        self._workers = workers
         self._ended = threading.Event()
+        # By its adapter: what is dropped on one server goes on at the other, in every process.
+        self._drops = Channel(f"drops:{streaming.__module__}")
+        dropped = iter(self._drops)
+        threading.Thread(target=self._follow_drops, args=(dropped,), daemon=True).start()
 
     def figures(self, source: Literal["sync", "async"]) -> R:
         """Live figures, from the last one that this client has seen."""
@@ -77,15 +84,56 @@ class Demo(Generic[R]):
         samples = follow(int(seen) if seen.isdecimal() else 0, self._ended)
         return self._streaming.sse("figures", samples, _event)
 
-    def drop(self) -> None:
-        """End the live figures of everybody who is following them here."""
+    def drop(self) -> Document:
+        """End the live figures of everybody who is following them on this server.
+
+        Whichever of its processes they follow them in: each of them hears of it.
+        """
+        try:
+            self._drops.publish("all")
+        except ConnectionError as error:
+            return Document(f"{error}\n".encode(), status=503)
+        return Document()
+
+    def end_figures(self) -> None:
+        """End those of this process."""
         ended, self._ended = self._ended, threading.Event()
         ended.set()
         self._figures.wake()
 
+    def _follow_drops(self, dropped: Iterator[ServerSentEvent]) -> None:
+        for _ in dropped:
+            self.end_figures()
+
     def board(self) -> R:
         """What anybody paints on the board, on this server or the other, for everybody."""
-        return self._streaming.sse("board", self.painted.channel)
+        return self._streaming.sse("board", self._board.channel)
+
+    def paint(self, query: str) -> Document:
+        try:
+            self._board.paint(query)
+        except ValueError as error:
+            return Document(f"{error}\n".encode(), status=400)
+        except ConnectionError as error:
+            return Document(f"{error}\n".encode(), status=503)
+        return Document()
+
+    def state(self) -> Document:
+        """The whole board, for a page that begins to follow it."""
+        try:
+            return Document(msgspec.json.encode(self._board.state()), "application/json")
+        except ConnectionError as error:
+            return Document(f"{error}\n".encode(), status=503)
+
+    def kill(self, query: str, origin: str | None) -> Document:
+        """Kill one of the processes, as the kernel does when there is no memory left."""
+        process = dict(parse_qsl(query)).get("process", "")
+        if origin not in self._origins:
+            return Document(b"Only for the page of the demo\n", status=403)
+        if self._workers == 1 or process not in _siblings():
+            return Document(b"None of several worker processes\n", status=400)
+        os.kill(int(process), signal.SIGKILL)
+        return Document()
 
     def flood(self) -> R:
         """Every line of the library as an event, faster than a slow client can read."""
@@ -114,7 +162,7 @@ class Demo(Generic[R]):
         """The page and its parts, what it says about this machine, and the metrics."""
         match path:
             case "/metrics":
-                return Document(generate_latest(), CONTENT_TYPE_LATEST)
+                return Document(*metrics.expose())
             case "/about.json":
                 return Document(msgspec.json.encode(self._about()), "application/json")
         for file in PAGE.iterdir():
@@ -128,17 +176,18 @@ class Demo(Generic[R]):
         The page reads both servers, whichever it came from. Chromium hides a slow reader from the
         server: it reads ahead, without bound, whatever it is allowed to store.
         """
-        headers = {"Cache-Control": "no-store", "Vary": "Origin"}
+        headers = {"Cache-Control": "no-store", "Vary": "Origin", "X-Process": f"{os.getpid()}"}
         if origin in self._origins:
             headers["Access-Control-Allow-Origin"] = origin
             headers["Access-Control-Allow-Headers"] = "Last-Event-ID"
-            headers["Access-Control-Expose-Headers"] = "Content-Disposition"
+            headers["Access-Control-Expose-Headers"] = "Content-Disposition, X-Process"
         return headers
 
     def _about(self) -> dict[str, object]:
         return {
             "python": platform.python_version(),
             "cores": os.cpu_count(),
+            "workers": self._workers,
             "memory": psutil.virtual_memory().total,
             "files": len(self._library.paths),
             "rows": self._library.rows,
@@ -148,6 +197,11 @@ class Demo(Generic[R]):
 
 def _event(sample: Sample) -> ServerSentEvent:
     return ServerSentEvent(data=sample, id=str(sample.id), retry=1000)
+
+
+def _siblings() -> set[str]:
+    """This process and the others that were started beside it."""
+    return {f"{each.pid}" for each in psutil.Process(os.getppid()).children()}
 
 
 def _paced(lines: Iterator[Line]) -> Iterator[Line]:

@@ -5,12 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from redis_server import redis_server
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -18,13 +19,17 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 Demo = tuple[subprocess.Popen[str], dict[str, str]]
 
 
-@contextmanager
-def running_demo() -> Iterator[Demo]:
-    """The demo's process on free ports, and the origin of each of its servers."""
+def demo_environment() -> dict[str, str]:
     path = [str(EXAMPLES), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+
+@contextmanager
+def running_demo(*arguments: str) -> Iterator[Demo]:
+    """The demo's process on free ports, and the origin of each of its servers."""
     with subprocess.Popen(
-        [sys.executable, "-m", "demo.servers", "--port", "0"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        [sys.executable, "-m", "demo.servers", "--port", "0", *arguments],
+        env=demo_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -55,6 +60,28 @@ def own_demo() -> Iterator[Demo]:
 def origins() -> Iterator[dict[str, str]]:
     with running_demo() as (_, origins):
         yield origins
+
+
+@pytest.fixture
+def workers_demo() -> Iterator[Demo]:
+    """Of three processes, and a Redis of their own."""
+    with redis_server() as redis, running_demo("--workers", "3", "--redis", redis.url) as demo:
+        yield demo
+
+
+@pytest.fixture
+def refused_demo() -> Callable[..., str]:
+    """What the demo says that does not start, with these arguments."""
+
+    def refused(*arguments: str) -> str:
+        command = [sys.executable, "-m", "demo.servers", "--port", "0", *arguments]
+        done = subprocess.run(
+            command, env=demo_environment(), capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        return done.stderr
+
+    return refused
 
 
 @pytest.fixture(scope="session")

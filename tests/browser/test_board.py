@@ -2,14 +2,17 @@
 
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+import psutil
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
@@ -54,6 +57,12 @@ class BoardCard:
 
     def until(self, condition: Callable[[], object]) -> None:
         WebDriverWait(self._browser, SECONDS, 0.05).until(lambda _: condition())
+
+    def lose_connection(self) -> None:
+        """And have it again."""
+        before = self.text("reconnects")
+        self.click("[data-action=drop]")
+        self.until(lambda: self.text("reconnects") != before)
 
     def until_live(self) -> None:
         self.until(lambda: self.text("state") == "live" and len(self.cells()) == CELLS)
@@ -124,7 +133,12 @@ def test_a_page_that_lost_its_connection_is_sent_what_it_missed(
     for colour in (1, 2, 3):
         before = board.text("reconnects")
         board.click("[data-action=drop]")
-        board.until(lambda: board.text("state") == "reconnecting")
+        # It is away for a second, which may be over before anybody looks.
+        board.until(
+            lambda before=before: (  # type: ignore[misc]
+                board.text("state") == "reconnecting" or board.text("reconnects") != before
+            )
+        )
         for cell in range(40, 60):
             paint(origins[SERVERS[cell % 2]], cell, colour)
         board.until(lambda before=before: board.text("reconnects") != before)  # type: ignore[misc]
@@ -221,3 +235,116 @@ def test_what_is_no_cell_is_refused(origins: dict[str, str], server: str, query:
     with pytest.raises(HTTPError, match="400") as refused:
         urlopen(Request(f"{origins[server]}/board?{query}", method="POST"))
     refused.value.close()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_process_by_itself_is_not_killed(origins: dict[str, str], server: str) -> None:
+    query, own = f"process={process_of(origins[server])}", {"Origin": origins["wsgi"]}
+    for headers, status in (({}, "403"), ({"Origin": "http://elsewhere"}, "403"), (own, "400")):
+        request = Request(f"{origins[server]}/kill?{query}", method="POST", headers=headers)
+        with pytest.raises(HTTPError, match=status) as refused:
+            urlopen(request)
+        refused.value.close()
+
+
+def process_of(origin: str) -> int:
+    with urlopen(f"{origin}/about.json") as answer:
+        return int(answer.headers["X-Process"])
+
+
+def position(origin: str) -> int:
+    """The number of the latest event."""
+    with urlopen(f"{origin}/board.json") as answer:
+        found: str = json.load(answer)["position"]
+    return int(found.rpartition("-")[2])
+
+
+class Tab:
+    """A window with the demo's page, which it shows while it is used."""
+
+    def __init__(self, browser: Chrome, origin: str) -> None:
+        browser.switch_to.new_window("tab")
+        browser.get(f"{origin}/")
+        self._browser = browser
+        self._handle = browser.current_window_handle
+        self._boards = [BoardCard(browser, server) for server in SERVERS]
+        for board in self._boards:
+            board.until_live()
+
+    def boards(self) -> list[BoardCard]:
+        self._browser.switch_to.window(self._handle)
+        return self._boards
+
+    def processes(self) -> list[str]:
+        return [board.text("process") for board in self.boards()]
+
+    def close(self) -> None:
+        self._browser.switch_to.window(self._handle)
+        self._browser.close()
+
+
+def test_processes_are_killed_and_nobody_misses_or_doubles_anything(
+    browser: Chrome, workers_demo: tuple[subprocess.Popen[str], dict[str, str]]
+) -> None:
+    demo, origins = workers_demo
+    first = browser.current_window_handle
+    tabs = [Tab(browser, origins[server]) for server in SERVERS]
+    try:
+        # One of the boards of each tab, and each on a process of its own.
+        while tabs[0].processes()[0] == tabs[1].processes()[1]:
+            tabs[1].boards()[1].lose_connection()
+        begin = position(origins["wsgi"])
+        painted = [0] * CELLS
+        killed = set()
+        for turn, tab in enumerate([tabs[0], tabs[1], tabs[0]]):
+            board = tab.boards()[turn % 2]
+            for cell in range(turn * 80, turn * 80 + 80):
+                if cell % 80 == 40:
+                    killed.add(board.text("process"))
+                    board.click("[data-action=kill]")
+                painted[cell] = 1 + cell % 5
+                paint_until_answered(origins[SERVERS[cell % 2]], cell, painted[cell])
+            board.until(lambda board=board: board.text("process") not in killed)  # type: ignore[misc]
+        assert len(killed) == 3
+        end = position(origins["asgi"])
+        for tab in tabs:
+            for board in tab.boards():
+                board.until(lambda board=board: board.text("events") == f"{end - begin}")  # type: ignore[misc]
+                assert (board.text("missed"), board.text("doubled")) == ("0", "0")
+                assert board.cells() == painted
+                assert board.text("process") not in killed
+        assert cells(origins["wsgi"]) == cells(origins["asgi"]) == painted
+    finally:
+        for tab in tabs:
+            tab.close()
+        browser.switch_to.window(first)
+    workers = psutil.Process(demo.pid).children()
+    assert len(workers) == 3
+    demo.terminate()
+    said, _ = demo.communicate(timeout=SECONDS)
+    assert (demo.returncode, said.count("was killed; another takes its place")) == (0, 3)
+    assert not any(worker.is_running() for worker in workers)
+
+
+def paint_until_answered(origin: str, cell: int, colour: int) -> None:
+    """As the page does: whoever took the request may be killed before it has answered."""
+    while True:
+        with suppress(OSError, HTTPException):
+            return paint(origin, cell, colour)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--workers", "2"], "several processes need a Redis"),
+        (["--workers", "0"], "--workers must be 1 or more"),
+        (["--redis", "redis://127.0.0.1:1/0"], "Connection refused"),
+        (["--redis", "http://127.0.0.1"], "url must begin with"),
+    ],
+)
+def test_a_demo_that_cannot_start_says_what_it_needs(
+    refused_demo: Callable[..., str], arguments: list[str], said: str
+) -> None:
+    error = refused_demo(*arguments)
+    assert said in error
+    assert "Traceback" not in error

@@ -1,6 +1,6 @@
 import { Plot } from "./plot.js";
 import { COUNTERS } from "./rows.js";
-import { EventStream, EventStreamParser, pieces } from "./sse.js";
+import { EventStream, EventStreamParser, fetchUntilAnswered, pieces } from "./sse.js";
 import { bytes, compact, count, seconds } from "./units.js";
 
 const about = await (await fetch("/about.json")).json();
@@ -91,9 +91,11 @@ function board(card, server) {
   const field = fields(card);
   const grid = card.querySelector(".board");
   const palette = card.querySelector(".palette");
+  const kill = card.querySelector("[data-action=kill]");
   let last = 0, events = 0, missed = 0, doubled = 0, reconnects = 0, colour = 1;
 
   const stream = new EventStream({
+    open: (response) => (field.process.textContent = response.headers.get("X-Process")),
     state(state) {
       if (state === card.dataset.state) return;
       if (card.dataset.state === "reconnecting") field.reconnects.textContent = count(++reconnects);
@@ -119,7 +121,7 @@ function board(card, server) {
   }
 
   async function load() {
-    const state = await (await fetch(`${origin(server)}/board.json`)).json();
+    const state = await (await fetchUntilAnswered(`${origin(server)}/board.json`)).json();
     grid.style.setProperty("--columns", state.width);
     while (grid.children.length < state.cells.length) {
       const cell = grid.children.length;
@@ -130,7 +132,7 @@ function board(card, server) {
   }
 
   const paint = (cell) =>
-    fetch(`${origin(server)}/board?cell=${cell}&colour=${colour}`, { method: "POST" });
+    fetchUntilAnswered(`${origin(server)}/board?cell=${cell}&colour=${colour}`, { method: "POST" });
 
   for (const [number, name] of COLOURS.entries()) {
     const choice = element("input", {
@@ -144,6 +146,10 @@ function board(card, server) {
     palette.append(swatch);
   }
   card.querySelector("[data-action=drop]").onclick = () => stream.drop();
+  kill.hidden = about.workers === 1;
+  // The process that takes the request may be the one that it is about, and then nobody answers.
+  kill.onclick = () =>
+    fetch(`${origin(server)}/kill?process=${field.process.textContent}`, { method: "POST" }).catch(() => {});
   load().then((position) => {
     last = Number(position.split("-")[1]);
     stream.open(`${origin(server)}/board`, position);
@@ -395,12 +401,19 @@ for (const [term, text] of [
   ["Python", about.python],
   ["Cores", about.cores],
   ["Memory", bytes(about.memory, 0)],
+  ["Processes", about.workers],
   ["Library", `${count(about.rows)} lines`],
 ]) {
   document.getElementById("machine").append(
     element("div", {}, element("dt", { textContent: term }), element("dd", { textContent: text })),
   );
 }
+
+document.getElementById("processes").textContent =
+  about.workers === 1
+    ? "This is one process: the demo's README says how to start several."
+    : `${about.workers} processes serve both sides, and hear of each other by way of Redis. ` +
+      "Kill the one that a side hangs on, paint on, and see how another one takes over.";
 
 for (const server of about.servers) {
   const address = element("a", { href: origin(server), textContent: `${location.hostname}:${server.port}` });

@@ -58,11 +58,21 @@ export async function* pieces(response, ready = async () => {}) {
   }
 }
 
+/** Fetch, and try again for as long as nobody answers: whoever took the request may be no more. */
+export async function fetchUntilAnswered(url, options) {
+  for (;;) {
+    const response = await fetch(url, options).catch(() => null);
+    if (response && response.status !== 503) return response;
+    await sleep(500);
+  }
+}
+
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 /**
  * A stream of events that connects again whenever it ends, from the last event id on.
- * `on` is the parser's, and `state`: "connecting", "live" or "reconnecting".
+ * `on` is the parser's, and `state`: "connecting", "live" or "reconnecting"; `open` is given each
+ * response.
  */
 export class EventStream {
   #on;
@@ -100,6 +110,7 @@ export class EventStream {
     const headers = this.#lastEventId ? { "Last-Event-ID": this.#lastEventId } : {};
     const response = await fetch(url, { headers, signal, cache: "no-store" });
     if (!response.ok) throw new Error(response.statusText);
+    this.#on.open?.(response);
     this.#on.state("live");
     const parser = new EventStreamParser(
       {

@@ -1,8 +1,8 @@
 """One event for many clients, each way as its own documentation has it: applications of ASGI.
 
 ``/events`` is the stream. ``/publish`` begins to publish, as its query says: ``rate`` events a
-second, ``count`` of them. Each carries the time at which it was due. ``/ping`` is any other
-request.
+second, ``count`` of them, with ``size`` bytes more than they have. Each carries the time when it
+was due. ``/ping`` is any other request.
 """
 
 import asyncio
@@ -32,7 +32,17 @@ from streamkit import Channel
 from streamkit_adapters.asgi import StreamingService
 from streamkit_adapters.starlette import StreamingService as StarletteService
 
-__all__ = ["APPS", "app", "event"]
+__all__ = [
+    "APPS",
+    "CHANNEL",
+    "App",
+    "Queues",
+    "app",
+    "django_eventstream_with",
+    "encoded",
+    "event",
+    "with_publisher",
+]
 
 Publish = Callable[[Any], Awaitable[object]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -44,12 +54,13 @@ def event(due: float, number: int) -> dict[str, Any]:
     return {"due": due, "number": number, "symbol": "ACME", "price": 101.25, "currency": "EUR"}
 
 
-async def publish_all(publish: Publish, rate: float, count: int) -> None:
+async def publish_all(publish: Publish, rate: float, count: int, size: int) -> None:
     due = time.monotonic()
     for number in range(count):
         due += 1 / rate
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        await publish(event(due, number))
+        value = event(due, number)
+        await publish(value | {"padding": "x" * size} if size else value)
 
 
 def with_publisher(app: App, publish: Publish) -> App:
@@ -63,7 +74,8 @@ def with_publisher(app: App, publish: Publish) -> App:
         if route == "/publish":
             query = parse_qs(scope["query_string"].decode())
             rate, count = float(query["rate"][0]), int(query["count"][0])
-            publishers.add(asyncio.create_task(publish_all(publish, rate, count)))
+            size = int(query.get("size", ["0"])[0])
+            publishers.add(asyncio.create_task(publish_all(publish, rate, count, size)))
         headers = [(b"content-length", b"2")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"ok"})
@@ -218,12 +230,17 @@ def litestar() -> App:
 
 
 def django_eventstream() -> App:
+    return django_eventstream_with()
+
+
+def django_eventstream_with(**more: Any) -> App:
     settings.configure(
         SECRET_KEY="of a benchmark",
         ALLOWED_HOSTS=["*"],
         ROOT_URLCONF=__name__,
         INSTALLED_APPS=["django_eventstream"],
         LOGGING_CONFIG=None,
+        **more,
     )
     django.setup()
     from django_eventstream import send_event  # type: ignore[import-untyped]

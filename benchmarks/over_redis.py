@@ -188,7 +188,7 @@ def coming_back(servers: list[Server]) -> float:
 
 def slow(servers: list[Server]) -> tuple[float, float, float]:
     """A client that takes nothing while much is published, and then reads on."""
-    client = Client(servers[1], take=4_096)
+    client = Client(servers[1], take=65_536)
     time.sleep(1)
     process = psutil.Process(servers[1].pid)
     before, most, done = process.memory_info().rss, 0, threading.Event()

@@ -12,7 +12,7 @@ import msgspec
 from streamkit.rows.annotations import examples_of_class
 from streamkit.rows.header import Header
 
-__all__ = ["Columns", "declares", "read"]
+__all__ = ["Columns", "declares", "getters", "read"]
 
 T = TypeVar("T")
 
@@ -54,6 +54,16 @@ def read(row: Any) -> tuple[Names | None, Sequence[Any]]:
         "a row must be a mapping, a sequence or an object that declares its fields, "
         f"got {kind.__name__}: yield a mapping or a tuple of what is to be exported of it"
     )
+
+
+def getters(row: Any) -> list[Callable[[Any], Any]]:
+    """What gets each value of a row that is like ``row``, in C; none if it cannot be told."""
+    kind: Any = type(row)
+    if kind is dict:
+        return [*map(itemgetter, row)]
+    if kind is tuple or kind is list:
+        return [*map(itemgetter, range(len(row)))]
+    return [*map(attrgetter, (_attributes(kind) or {}).values())]
 
 
 @lru_cache

@@ -36,7 +36,6 @@ from streamkit.plan import Plan
 from streamkit.request import context
 from streamkit.resource import Open, resource_of
 from streamkit.response import StreamResponse
-from streamkit.rows.records import read_records
 from streamkit.rows.tables import Table, check_rows, is_in_batches, read_table
 from streamkit.source import Inline, Lossless, check_source
 from streamkit.stream.record import Record
@@ -278,7 +277,7 @@ class BaseStreamingService(ABC, Generic[R]):
             **UNSNIFFED,
             **(UNCOLLECTED if found.is_read_live else {}),
         }
-        batches = read_records(rows) if found.is_columnar else None
+        batches = found.read(rows) if serialize is None else None
         read, names = batches or cls.read_rows(rows, serialize, [*chosen] if chosen else None)
         export = kind.EXPORT_OF_BATCHES if is_in_batches(read) else kind.EXPORT
         plan = Plan(export, cls.read(read), found.encode(serialize, names, chosen))

@@ -10,6 +10,8 @@ from streamkit.encoders.json import JsonEncoder
 from streamkit.encoders.ndjson import NdjsonEncoder
 from streamkit.encoders.row import RowEncoder
 from streamkit.encoders.xlsx import XlsxEncoder
+from streamkit.rows.frames import read_frames
+from streamkit.rows.records import read_records
 
 __all__ = ["ExportFormat", "Format", "format_of"]
 
@@ -31,7 +33,9 @@ class Format(NamedTuple):
     is_read_live: bool = False
     """Whether its readers take rows as they come, so that no proxy should collect them."""
     is_columnar: bool = False
-    """Whether it takes record batches of Arrow in the place of rows."""
+    """Whether it is a format of Arrow's."""
+    read: Callable[[Any], tuple[Any, Sequence[str]] | None] = lambda source: None
+    """What it takes in the place of rows, and the names of its columns, if a source has that."""
 
     def encode(
         self,
@@ -65,16 +69,26 @@ SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheetm
 
 _FORMATS: Final[dict[str, Format]] = {
     "json": Format("application/json", ".json", JsonEncoder),
-    "csv": Format(CSV, ".csv", CsvEncoder),
+    "csv": Format(CSV, ".csv", CsvEncoder, read=read_frames),
     "csv-excel": Format(CSV, ".csv", ExcelCsvEncoder),
     "csv-excel-decimal-comma": Format(CSV, ".csv", DecimalCommaCsvEncoder),
     "ndjson": Format("application/x-ndjson", ".ndjson", NdjsonEncoder, is_read_live=True),
     "xlsx": Format(SPREADSHEET, ".xlsx", XlsxEncoder, is_text=False),
     "parquet": Format(
-        "application/vnd.apache.parquet", ".parquet", _parquet, is_text=False, is_columnar=True
+        "application/vnd.apache.parquet",
+        ".parquet",
+        _parquet,
+        is_text=False,
+        is_columnar=True,
+        read=read_records,
     ),
     "arrow": Format(
-        "application/vnd.apache.arrow.stream", ".arrows", _arrow, is_text=False, is_columnar=True
+        "application/vnd.apache.arrow.stream",
+        ".arrows",
+        _arrow,
+        is_text=False,
+        is_columnar=True,
+        read=read_records,
     ),
 }
 

@@ -3,7 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-__all__ = ["ROWS_AT_ONCE", "Slice", "slices_of_arrow", "slices_of_pandas", "slices_of_polars"]
+from streamkit.rows.durations import duration
+
+__all__ = [
+    "ROWS_AT_ONCE",
+    "Slice",
+    "slices_of_arrow",
+    "slices_of_pandas",
+    "slices_of_polars",
+    "values_of_polars",
+]
 
 ROWS_AT_ONCE: Final = 1000
 """Rows that are fetched, or made of columns, at a time.
@@ -23,7 +32,32 @@ class Slice:
 
 def slices_of_polars(frame: Any) -> Iterator[Slice]:
     for start in range(0, frame.height, ROWS_AT_ONCE):
-        yield Slice([part.to_list() for part in frame.slice(start, ROWS_AT_ONCE).get_columns()])
+        yield Slice([*map(values_of_polars, frame.slice(start, ROWS_AT_ONCE).get_columns())])
+
+
+def values_of_polars(column: Any) -> Sequence[Any]:
+    """What the rows of a frame of polars have in a column: text for a time with nanoseconds."""
+    kind = column.dtype
+    name = str(kind.base_type())
+    values: Sequence[Any] = column.to_list()
+    if name == "Time" or getattr(kind, "time_unit", "") == "ns":
+        # No type of Python has a place for nanoseconds, and to_list() leaves them out.
+        ticks = column.to_physical().to_list()
+        values = [
+            _precise(name, value, each) if each and each % 1000 else value
+            for value, each in zip(values, ticks, strict=True)
+        ]
+    return values
+
+
+def _precise(name: str, value: Any, ticks: int) -> str:
+    """The text of a time whose nanoseconds are those of ``ticks``."""
+    if name == "Duration":
+        return duration(ticks, 9)
+    text: str = value.replace(microsecond=0).isoformat()
+    at = text.index(":") + 6
+    zone = text[at:].replace("+00:00", "Z")
+    return f"{text[:at]}.{ticks % 1_000_000_000:09d}{zone}"
 
 
 # Rows without columns are not told from none.

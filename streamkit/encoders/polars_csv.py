@@ -6,7 +6,7 @@ before.
 
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from streamkit.rows.slices import values_of_polars
@@ -25,7 +25,8 @@ UNICODE_SEPARATORS: Final = ("\x1c", "\x1d", "\x1e", "\x1f")
 QUOTED: Final = r'[,"\r\n]|^[\s\x1c-\x1f]|[\s\x1c-\x1f]$|^$'
 """What is in a text that needs quotes, as in ``CsvEncoder``."""
 
-WHOLE: Final = "%Y-%m-%dT%H:%M:%S"
+YEARS: Final = (-62_135_596_800, 253_402_300_799)
+"""Seconds from 1970 to the first and the last of the years that a ``date`` has, of four digits."""
 
 TICKS: Final = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
@@ -40,78 +41,152 @@ def polars_csv(frame: Any, text: Text) -> bytes:
     raises, and what polars does.
     """
     polars = sys.modules["polars"]
-    columns = [_cells(polars, column, text) for column in frame.get_columns()]
+    columns = [_column_of(polars, name, kind) for name, kind in frame.schema.items()]
+    # Each call of polars costs as much as it takes to write hundreds of values: there is one for
+    # all that is to be known of the columns, and one for all of them.
+    asked = [each.alias(str(number)) for number, each in enumerate(_questions(columns))]
+    answers = iter(frame.select(asked).row(0) if asked else ())
+    cells = [
+        column.cells(frame, [next(answers) for _ in column.questions], text).alias(str(number))
+        for number, column in enumerate(columns)
+    ]
     written = io.BytesIO()
-    polars.DataFrame([column.alias(str(place)) for place, column in enumerate(columns)]).write_csv(
-        written, include_header=False, line_terminator="\r\n", quote_style="never"
+    frame.select(cells).write_csv(
+        written,
+        include_header=False,
+        line_terminator="\r\n",
+        quote_style="never",
+        # One thread writes it as fast as several, which would have to be woken.
+        batch_size=frame.height,
     )
     return written.getvalue()
 
 
-def _cells(polars: Any, column: Any, text: Text) -> Any:
-    """A column that polars writes as we do."""
-    kind = column.dtype
-    name = str(kind.base_type())
-    if name in NUMBERS or name == "Boolean":
-        return column
-    if name in ("Float64", "Float32"):
-        return _floats(polars, column.cast(polars.Float64), text)
-    if name in ("Categorical", "Enum"):
-        column, name = column.cast(polars.String), "String"
-    if name == "String":
-        return _texts(polars, column)
-    if name == "Datetime" and kind.time_zone in (None, "UTC") and _has_year(column):
-        return _moments(polars, column, kind)
-    if name == "Date" and _has_year(column):
-        return column.dt.to_string("%Y-%m-%d")
-    return polars.Series(text(values_of_polars(column)), dtype=polars.String)
+def _questions(columns: "Sequence[_Column]") -> Iterator[Any]:
+    for column in columns:
+        yield from column.questions
 
 
-def _floats(polars: Any, column: Any, text: Text) -> Any:
-    size = column.abs()
-    smallest, largest = PLAIN_FLOATS
-    # Not a number is neither more nor less.
-    odd = ~(((size >= smallest) & (size < largest) & size.is_finite()) | (size == 0))
-    places = odd.fill_null(value=False).arg_true()
-    if not len(places):
-        return column
-    texts = polars.Series(text(column.gather(places).to_list()), dtype=polars.String)
-    return column.cast(polars.String).scatter(places, texts)
+def _column_of(polars: Any, name: str, kind: Any) -> "_Column":
+    cell = polars.col(name)
+    match str(kind.base_type()):
+        case base if base in NUMBERS or base == "Boolean":
+            return _Column(polars, cell)
+        case "Float64" | "Float32":
+            return _Floats(polars, cell.cast(polars.Float64))
+        case "String" | "Categorical" | "Enum":
+            return _Texts(polars, cell.cast(polars.String))
+        case "Datetime" if kind.time_zone in (None, "UTC"):
+            return _Moments(polars, cell, kind)
+        case "Date":
+            return _Days(polars, cell)
+    return _Others(polars, cell)
 
 
-def _texts(polars: Any, column: Any) -> Any:
-    if not (
-        column.str.contains_any([*SPECIAL, *UNICODE_SEPARATORS]).any()
-        or (column.str.strip_chars() != column).any()
-        or column.str.len_bytes().min() == 0
-    ):
-        return column
-    cell = polars.col("cell")
-    quoted = polars.concat_str(
-        [polars.lit('"'), cell.str.replace_all('"', '""', literal=True), polars.lit('"')]
-    )
-    made = polars.when(cell.str.contains(QUOTED)).then(quoted).otherwise(cell)
-    return column.alias("cell").to_frame().select(made.alias("cell"))["cell"]
+class _Column:
+    """A column that polars writes as we do; ``cell`` is the expression for its values."""
+
+    def __init__(self, polars: Any, cell: Any) -> None:
+        self.polars = polars
+        self.cell = cell
+
+    @property
+    def questions(self) -> list[Any]:
+        """What ``cells`` is to be told of it."""
+        return []
+
+    def cells(self, frame: Any, answers: list[Any], text: Text) -> Any:
+        """Such a column, as an expression or whole."""
+        return self.cell
 
 
-def _has_year(column: Any) -> bool:
-    """Whether the years of a column are those that a ``date`` has: of four digits."""
-    return bool(column.dt.year().is_between(1, 9999).all())
+class _Others(_Column):
+    def cells(self, frame: Any, answers: list[Any], text: Text) -> Any:
+        values = values_of_polars(frame.select(self.cell).to_series())
+        return self.polars.Series(text(values), dtype=self.polars.String)
 
 
-def _moments(polars: Any, column: Any, kind: Any) -> Any:
-    zone = "Z" if kind.time_zone else ""
-    cell = polars.col("cell")
-    ticks = TICKS[kind.time_unit]
-    column = column.dt.replace_time_zone(None).alias("cell")
-    physical = column.to_physical()
-    whole = cell.dt.to_string(f"{WHOLE}{zone}")
-    if (physical % ticks == 0).all():
-        made = whole
-    else:
-        micro = cell.dt.to_string(f"{WHOLE}.%6f{zone}")
-        made = polars.when(cell.to_physical() % ticks == 0).then(whole).otherwise(micro)
-        if kind.time_unit == "ns" and not (physical % 1000 == 0).all():
-            nano = cell.dt.to_string(f"{WHOLE}.%9f{zone}")
-            made = polars.when(cell.to_physical() % 1000 == 0).then(made).otherwise(nano)
-    return column.to_frame().select(made.alias("cell"))["cell"]
+class _Floats(_Column):
+    @property
+    def questions(self) -> list[Any]:
+        return [self._odd.any()]
+
+    @property
+    def _odd(self) -> Any:
+        size = self.cell.abs()
+        smallest, largest = PLAIN_FLOATS
+        return ~(((size >= smallest) & (size < largest)) | (size == 0)) | size.is_nan()
+
+    def cells(self, frame: Any, answers: list[Any], text: Text) -> Any:
+        if not answers[0]:
+            return self.cell
+        odd = frame.select(self._odd.fill_null(value=False)).to_series().arg_true()
+        column = frame.select(self.cell).to_series()
+        texts = self.polars.Series(text(column.gather(odd).to_list()), dtype=self.polars.String)
+        return column.cast(self.polars.String).scatter(odd, texts)
+
+
+class _Texts(_Column):
+    @property
+    def questions(self) -> list[Any]:
+        texts = self.cell.str
+        return [
+            texts.contains_any([*SPECIAL, *UNICODE_SEPARATORS]).any()
+            | (texts.strip_chars() != self.cell).any()
+            | (texts.len_bytes() == 0).any()
+        ]
+
+    def cells(self, frame: Any, answers: list[Any], text: Text) -> Any:
+        if not answers[0]:
+            return self.cell
+        mark = self.polars.lit('"')
+        doubled = self.cell.str.replace_all('"', '""', literal=True)
+        quoted = self.polars.concat_str([mark, doubled, mark])
+        is_quoted = self.cell.str.contains(QUOTED)
+        return self.polars.when(is_quoted).then(quoted).otherwise(self.cell)
+
+
+class _Moments(_Column):
+    def __init__(self, polars: Any, cell: Any, kind: Any) -> None:
+        super().__init__(polars, cell)
+        self._zone = "Z" if kind.time_zone else ""
+        self._ticks = TICKS[kind.time_unit]
+
+    @property
+    def questions(self) -> list[Any]:
+        ticks = self.cell.to_physical()
+        first, last = YEARS
+        seconds = ticks // self._ticks
+        is_nano = self._ticks == TICKS["ns"]
+        return [
+            (~seconds.is_between(first, last)).any(),
+            (ticks % self._ticks != 0).any(),
+            (ticks % 1000 != 0).any() if is_nano else self.polars.lit(value=False),
+        ]
+
+    def cells(self, frame: Any, answers: list[Any], text: Text) -> Any:
+        is_far, has_fraction, has_nanoseconds = answers
+        if is_far:
+            return _Others(self.polars, self.cell).cells(frame, [], text)
+        when, ticks = self.polars.when, self.cell.to_physical()
+        made = self._text("")
+        if has_fraction:
+            made = when(ticks % self._ticks == 0).then(made).otherwise(self._text(".%6f"))
+        if has_nanoseconds:
+            made = when(ticks % 1000 == 0).then(made).otherwise(self._text(".%9f"))
+        return made
+
+    def _text(self, fraction: str) -> Any:
+        naive = self.cell.dt.replace_time_zone(None)
+        return naive.dt.to_string(f"%Y-%m-%dT%H:%M:%S{fraction}{self._zone}")
+
+
+class _Days(_Column):
+    @property
+    def questions(self) -> list[Any]:
+        return [(~self.cell.dt.year().is_between(1, 9999)).any()]
+
+    def cells(self, frame: Any, answers: list[Any], text: Text) -> Any:
+        if answers[0]:
+            return _Others(self.polars, self.cell).cells(frame, [], text)
+        return self.cell.dt.to_string("%Y-%m-%d")

@@ -436,3 +436,22 @@ def test_a_parquet_file_is_written_by_groups_of_rows(monkeypatch: pytest.MonkeyP
     whole = io.BytesIO(b"".join([*pieces, encoder.end()]))
     assert pyarrow.parquet.ParquetFile(whole).num_row_groups == 3
     assert pyarrow.parquet.read_table(whole).column("n").to_pylist() == [*range(2500)]
+
+
+def test_only_values_that_repeat_have_a_dictionary() -> None:
+    rows = [
+        {"n": n, "s": f"row {n}", "kind": f"kind {n % 7}", "none": None, "b": n > 5, "x": b"a"}
+        for n in range(9000)
+    ]
+    file = pyarrow.parquet.ParquetFile(io.BytesIO(body(rows, "parquet")))
+    assert file.read().to_pylist() == rows
+    group = file.metadata.row_group(0)
+    assert {
+        group.column(index).path_in_schema
+        for index in range(group.num_columns)
+        if group.column(index).has_dictionary_page
+    } == {"kind", "none", "x"}
+    nested = [{"n": n, "tags": ["a"]} for n in range(100)]
+    file = pyarrow.parquet.ParquetFile(io.BytesIO(body(nested, "parquet")))
+    assert file.metadata.row_group(0).column(1).has_dictionary_page
+    assert file.read().to_pylist() == nested

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from streamkit import channels, metrics
 from streamkit.channels import Channel, merge
-from streamkit.errors import FellBehind, NothingMore, SizeMismatch
+from streamkit.errors import FellBehind, NothingMore, SizeMismatch, SourceFailed
 from streamkit.event import ServerSentEvent
 from streamkit.metrics import MetricsService
 from streamkit.neutral import no_such_name
 from streamkit.request import RequestContext, context, request_context
 from streamkit.response import StreamResponse
+from streamkit.resumable import Resumable
 from streamkit.rows.formulas import escape_formulas
 from streamkit.service import BaseStreamingService, ExportFormat, StreamingService
 from streamkit.signals import shutdown, shutdown_on_signals
@@ -32,8 +33,10 @@ __all__ = [
     "MetricsService",
     "NothingMore",
     "RequestContext",
+    "Resumable",
     "ServerSentEvent",
     "SizeMismatch",
+    "SourceFailed",
     "StreamResponse",
     "StreamingService",
     "__version__",

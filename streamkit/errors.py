@@ -2,7 +2,7 @@
 
 import errno
 
-__all__ = ["FellBehind", "NothingMore", "SizeMismatch"]
+__all__ = ["FellBehind", "NothingMore", "SizeMismatch", "SourceFailed"]
 
 
 class FellBehind(ConnectionResetError):
@@ -27,3 +27,14 @@ class NothingMore(Exception):
 
 class SizeMismatch(ValueError):
     """A download yielded more or fewer bytes than its ``size`` declared."""
+
+
+class SourceFailed(ConnectionResetError):
+    """The source of a resumable answer failed, or its answer became too large.
+
+    Those who follow it are told so by an event ``error``, and broken off. What it failed with is in
+    the log of the process that it ran in, once; this is what ``FellBehind`` is to servers.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(errno.ECONNRESET, message)

@@ -2,9 +2,16 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextvars import Context
 from typing import Any, Protocol, Self
 
-__all__ = ["ConsumerSide", "Notified", "Subscribable", "Subscription"]
+__all__ = ["ConsumerSide", "Hold", "Notified", "Subscribable", "Subscription"]
+
+Hold = Callable[[], Callable[[BaseException | None], object]]
+"""Says that what belongs to a stream is needed for longer than the stream is; what it returns is
+called once that is over, with what it failed with.
+"""
 
 
 class Notified(Protocol):
@@ -67,6 +74,14 @@ class Subscription(ConsumerSide, Protocol):
     wait: Any
     """What its consumer waits with, as a ``Pipeline`` has it: for a thread, or for a loop."""
 
+    def begin(self, source: Any, context: Context, hold: Hold) -> None:
+        """The consumer is about to wait for its first chunk.
+
+        ``source`` is that of the ``Subscribable``, a ``streamkit.source.Source``, and from now on
+        this one's to start, or to close; ``context`` the copy of the caller's context that is the
+        stream's.
+        """
+
     def take_latest(self, now: float) -> bytes | None:
         """What ``drain`` would return, encoded, if that is one element and there is no more to it.
 
@@ -77,6 +92,11 @@ class Subscription(ConsumerSide, Protocol):
 
 class Subscribable(ABC):
     """A source that is nobody's own: its elements are there for all who subscribe."""
+
+    @property
+    def unstarted(self) -> Any:
+        """What is to be closed where nobody comes to subscribe: the user's iterable, or nothing."""
+        return None
 
     @abstractmethod
     def resumed(self, last_event_id: str | None) -> Self:

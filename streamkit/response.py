@@ -291,7 +291,7 @@ class StreamResponse(Neutral):
             record.limit(max_streams)
         if not (self.live and signals.is_shut_down()) and limits.enter():
             if max_streams is not None:
-                self.call_on_close(lambda _: limits.give_back())
+                self._setting.call_on_settling(lambda _: limits.give_back())
             return None
         record.reject()
         self.close()

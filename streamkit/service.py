@@ -36,6 +36,7 @@ from streamkit.plan import Plan
 from streamkit.request import context
 from streamkit.resource import Open, resource_of
 from streamkit.response import StreamResponse
+from streamkit.resumable import Answer
 from streamkit.rows.tables import Table, check_rows, is_in_batches, read_table
 from streamkit.source import Inline, Lossless, check_source
 from streamkit.stream.record import Record
@@ -117,7 +118,7 @@ class BaseStreamingService(ABC, Generic[R]):
     def sse(
         cls,
         name: str,
-        events: Source[T] | Lossless[T] | Channel | Merged,
+        events: Source[T] | Lossless[T] | Channel | Merged | Answer,
         serialize: Callable[[T], ServerSentEvent | Mapping[str, Any] | str] | None = None,
     ) -> R:
         """A live stream of server-sent events (WHATWG HTML, section 9.2).
@@ -130,7 +131,8 @@ class BaseStreamingService(ABC, Generic[R]):
 
         ``events`` may be a ``Channel``, or several that are merged, which takes no ``serialize``:
         a client gets what is published from then on, or after its ``Last-Event-ID``, and is told by
-        an event ``gap`` what it misses. Under ``lossless`` no event is dropped.
+        an event ``gap`` what it misses. Under ``lossless`` no event is dropped. It may be what
+        ``start`` and ``follow`` of a ``Resumable`` return, which takes no ``serialize`` either.
 
         An event that cannot be sent (a line break in ``event`` or ``id``, a bad ``retry``) is
         logged, counted and replaced by a comment ``: refused``; the stream goes on.
@@ -154,6 +156,15 @@ class BaseStreamingService(ABC, Generic[R]):
                 )
             published = source.subscribed(is_lossless=is_lossless)
             plan = Plan(kind.SSE, published, PublishedEncoder(blank_after_comments=True))
+            return cls._respond(plan, name, headers, Events(PublishedEncoder))
+        if isinstance(source, Answer):
+            if serialize is not None:
+                raise TypeError(
+                    "serialize must be None for a resumable answer, whose events are encoded once "
+                    "for all who follow it: have its source yield what is to be sent"
+                )
+            answer = source.read_by(cls.read)
+            plan = Plan(kind.LOSSLESS, answer, PublishedEncoder(blank_after_comments=True))
             return cls._respond(plan, name, headers, Events(PublishedEncoder))
         check_source("events", source)
         row = kind.LOSSLESS if is_lossless else kind.SSE
@@ -306,5 +317,7 @@ class StreamingService(BaseStreamingService[StreamResponse]):
 
 
 def _refuse_channel(argument: str, value: object) -> None:
+    if isinstance(value, Answer):
+        raise TypeError(f"{argument} must not be a resumable answer: stream it by sse")
     if isinstance(value, Channel | Merged):
         raise TypeError(f"{argument} must not be a channel, which has no end: stream it by sse")

@@ -170,8 +170,12 @@ class Source:
     ) -> None:
         self.inline = isinstance(iterable, Inline)
         self._iterable: Any = iterable.iterable if isinstance(iterable, Inline) else iterable
+        if isinstance(iterable, Subscribable):
+            self._iterable = iterable.unstarted
         self._iterator: Any = None
-        self.never_waits: bool = getattr(self._iterable, "never_waits", False) is True
+        self.never_waits: bool = (
+            self._iterable is None or getattr(self._iterable, "never_waits", False) is True
+        )
         """Whether no step of it waits: a thread may read it inline, and a loop close it."""
 
     def reads_async(self, *, on_loop: bool) -> bool:

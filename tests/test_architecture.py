@@ -56,7 +56,8 @@ BELOW["channels"] = BELOW["plan"]
 BELOW["zipping"] = BELOW["plan"] | {"http"}
 BELOW["reply"] = BELOW["stream"] | {"stream", "http"}
 BELOW["response"] = BELOW["reply"] | {"reply"}
-BELOW["service"] = BELOW["response"] | {"response", "channels"}
+BELOW["resumable"] = BELOW["channels"] | {"channels", "stream"}
+BELOW["service"] = BELOW["response"] | {"response", "resumable", "channels"}
 BELOW["streamkit"] = BELOW["service"] | {"service", "zipping"}
 BELOW["__main__"] = BELOW["streamkit"] | {"streamkit"}
 BELOW["adapting"] = BELOW["service"] | {"service"}
@@ -68,6 +69,8 @@ PLAIN_ADAPTERS = frozenset({"asgi", "wsgi"})
 
 BUILT_ON = {"fastapi": "starlette"}
 """A framework that is made of another, and its adapter of that one's."""
+
+KEPT_IN_REDIS = ("streamkit.channels.redis", "streamkit.resumable.redis")
 
 FRAMEWORKS = {
     "django": "django",
@@ -192,12 +195,12 @@ def test_a_framework_is_imported_in_its_own_adapter_only() -> None:
     assert not against, "\n".join(["", *against])
 
 
-def test_redis_is_imported_where_channels_are_kept_in_it_only() -> None:
+def test_redis_is_imported_where_something_is_kept_in_it_only() -> None:
     against = [
         str(each)
         for each in IMPORTS
         if each.imported.partition(".")[0] == "redis"
-        and not each.importer.startswith("streamkit.channels.redis")
+        and not each.importer.startswith(KEPT_IN_REDIS)
     ]
     assert not against, "\n".join(["", *against])
 

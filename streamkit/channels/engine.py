@@ -2,8 +2,8 @@
 
 import os
 from asyncio import AbstractEventLoop
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 from streamkit.channels.audience import Audience
 from streamkit.channels.frame import Frame
@@ -15,15 +15,16 @@ from streamkit.channels.siblings import has_siblings
 from streamkit.fork import call_in_child, shared_lock
 from streamkit.log import say_once
 
-__all__ = ["VARIABLE", "Engine", "engine", "tell_of_siblings", "use"]
+__all__ = ["VARIABLE", "Companion", "Engine", "companion", "engine", "tell_of_siblings", "use"]
 
 VARIABLE: Final = "STREAMKIT_CHANNELS"
 """The environment variable that says where channels are, if no call does."""
 
 ONE_OF_SEVERAL: Final = (
     "channels are in the memory of this process, which seems to be one of several workers: if it "
-    "is, an event reaches only the clients of the process that it is published in, and a client "
-    "that comes back to another one is told of a gap: see streamkit.channels.use"
+    "is, an event reaches only the clients of the process that it is published in, a client that "
+    "comes back to another one is told of a gap, and no resumable answer is found there: see "
+    "streamkit.channels.use"
 )
 
 SCHEMES: Final = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
@@ -70,9 +71,22 @@ class Engine(Protocol):
         ...
 
 
+class Companion(Protocol):
+    """What else is kept where the channels are."""
+
+    def close(self) -> None:
+        """Channels are kept elsewhere from now on, and so is this."""
+
+    def forget(self) -> None:
+        """This is a child of a fork, and has none of it: it closes what it has inherited."""
+
+
+C = TypeVar("C", bound=Companion)
+
 _lock: Final = shared_lock()
 
 _engine: Engine | None = None
+_companions: Final[dict[Callable[[Any], Any], Any]] = {}
 _has_looked = False
 """Whether this process was looked at, and its log told if it has siblings."""
 
@@ -96,6 +110,11 @@ def use(url: str | None) -> None:
     global _engine
     with _lock:
         old, _engine = _engine, _engine_of(url)
+        companions = [] if old is _engine else [*_companions.values()]
+        if companions:
+            _companions.clear()
+    for each in companions:
+        each.close()
     if old is not None and old is not _engine:
         old.close()
 
@@ -111,6 +130,18 @@ def engine() -> Engine:
     if not _has_looked:
         _look()
     return _engine
+
+
+def companion(make: Callable[[Engine], C]) -> C:
+    """What ``make`` makes of the engine: once, for as long as that is in use."""
+    found: C | None = _companions.get(make)
+    if found is None:
+        now = engine()
+        with _lock:
+            found = _companions.get(make)
+            if found is None:
+                found = _companions[make] = make(now)
+    return found
 
 
 def tell_of_siblings() -> None:
@@ -146,6 +177,9 @@ def _look() -> None:
 def _forget() -> None:
     # A child has the events of its parent, but nobody who listens, and its own are to be others.
     global _engine, _has_looked
+    for each in _companions.values():
+        each.forget()
+    _companions.clear()
     if _engine is not None:
         _engine = _engine.after_fork()
     _has_looked = False

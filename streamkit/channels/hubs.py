@@ -82,7 +82,7 @@ class Hubs:
         """Where one more listener, on ``loop`` or a thread, is to wait. ``leave`` follows, once."""
         hub.listeners += 1
         self._idle.pop(hub.name, None)
-        return hub.threads if loop is None else hub.join(loop)
+        return hub.audience(loop)
 
     def leave(self, hub: Hub, loop: AbstractEventLoop | None) -> None:
         """It has one listener less."""

@@ -4,15 +4,16 @@ import logging
 from asyncio import AbstractEventLoop
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import Context
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from streamkit.channels.engine import engine, tell_of_siblings
 from streamkit.channels.frame import GAP, SUBSCRIBED, json_event
 from streamkit.channels.listener import Listener, Seat
 from streamkit.channels.ring import MAX_PIECE
 from streamkit.errors import FellBehind
-from streamkit.feed import Notified, Subscribable
+from streamkit.feed import Hold, Notified, Subscribable
 from streamkit.kind import MAX_AWAY
 from streamkit.log import say
 
@@ -101,6 +102,9 @@ class Subscriber:
             self._read(seat, pieces)
         return pieces
 
+    def begin(self, source: Any, context: Context, hold: Hold) -> None:
+        """It has listened from the start, so that nothing is missed by then."""
+
     def take_latest(self, now: float) -> bytes | None:
         """The latest event of its one channel, if there is nothing else to be read."""
         cursor = self._cursor
@@ -158,9 +162,6 @@ class Subscriber:
 
 class Subscribed(Subscribable):
     """The source of a stream of channels, until somebody is there for it."""
-
-    never_waits = True
-    """Whether a loop may close it: nothing was begun."""
 
     def __init__(
         self,

@@ -92,7 +92,7 @@ def _subscribed(
     feed: Subscription, source: Source, plan: Plan, setting: Setting
 ) -> "Pipeline[Any]":
     try:
-        return _ShortPipeline(plan, setting, feed, NoPump(source, setting.context, feed))
+        return _ShortPipeline(plan, setting, feed, NoPump(source, setting, feed))
     except BaseException:
         feed.abandon()
         raise
@@ -228,7 +228,7 @@ class Pipeline(Generic[W]):
 
     def call_on_close(self, callback: Callback) -> None:
         """Call ``callback`` once the stream is over, whichever thread that is on."""
-        self._setting.call_on_close(callback)
+        self._setting.call_on_settling(callback)
 
     @property
     def is_closed(self) -> bool:

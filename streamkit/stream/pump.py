@@ -9,12 +9,13 @@ from time import monotonic
 from typing import Final, Generic, TypeVar
 
 from streamkit.consumer import Consumer, consumer
-from streamkit.feed import ConsumerSide
+from streamkit.feed import ConsumerSide, Subscription
 from streamkit.kind import Kind
 from streamkit.loop import call_on
 from streamkit.once import Once
 from streamkit.source import Source, under_gevent
 from streamkit.stream.buffer import Buffer
+from streamkit.stream.setting import Setting
 from streamkit.stream.steps import Steps
 from streamkit.stream.turn import Turn
 from streamkit.stream.unread import Closed
@@ -226,16 +227,18 @@ class TaskPump(Pump[Buffer]):
             closed(asyncio.CancelledError())
 
 
-class NoPump(Pump[ConsumerSide]):
+class NoPump(Pump[Subscription]):
     """For what is filled without one: the place of a subscriber in a channel."""
 
-    def __init__(self, source: Source, context: Context, buffer: ConsumerSide) -> None:
-        super().__init__(source, context, buffer)
+    def __init__(self, source: Source, setting: Setting, buffer: Subscription) -> None:
+        super().__init__(source, setting.context, buffer)
+        self._hold = setting.hold
         self._closed: Closed | None = None
 
     def start(self, closed: Closed) -> None:
         if self.claim_source():
             self._closed = closed
+            self.buffer.begin(self.source, self._context, self._hold)
 
     def stop(self) -> None:
         closed, self._closed = self._closed, None

@@ -10,7 +10,7 @@ from redis_server import RedisServer
 
 from streamkit.channels import ring
 from streamkit.channels.engine import SCHEMES, VARIABLE, engine
-from streamkit.channels.redis import log, reader
+from streamkit.channels.redis import histories, log, reader
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "scale.md").read_text()
 
@@ -30,7 +30,7 @@ def test_the_examples_run(redis: RedisServer) -> None:
 
 def test_the_figures_are_those_of_the_code() -> None:
     assert (ring.MAX_EVENTS, ring.MAX_BYTES, ring.MIN_EVENTS) == (1_000, 4 * 2**20, 16)
-    assert log.KEEP_FOR - reader.KEEP_INTERVAL == 3 * 3600
+    assert log.KEEP_FOR - histories.KEEP_INTERVAL == 3 * 3600
     assert (reader.MIN_DELAY, reader.MAX_DELAY, reader.SILENCE) == (0.1, 5, 10)
     assert reader.SAY_INTERVAL == 60
 

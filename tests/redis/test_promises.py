@@ -19,7 +19,7 @@ from streamkit.channels.frame import MAX_EVENT_BYTES, frame_of
 from streamkit.channels.memory import Memory
 from streamkit.channels.position import ids
 from streamkit.channels.redis import engine as engines
-from streamkit.channels.redis import reader as readers
+from streamkit.channels.redis import histories
 from streamkit.channels.redis.engine import Redis
 from streamkit.channels.redis.log import KEEP_FOR, key_of
 
@@ -150,7 +150,7 @@ class TestPositions:
     ) -> None:
         """What it was sent by another process has not reached this one."""
         warm = Follower(other, name).placed()
-        monkeypatch.setattr(readers.Reader, "_take_message", lambda *_: None)
+        monkeypatch.setattr(histories.HistoryReader, "_take_message", lambda *_: None)
         publish(process, name, 1)
         event_id = publish(process, name, 2)
         follower = Follower(other, name, after=event_id)
@@ -234,7 +234,7 @@ class TestReading:
         follower = Follower(other, name).placed()
         with monkeypatch.context() as patch:
             lost = threading.Event()
-            patch.setattr(readers.Reader, "_take_message", lambda *_: lost.set())
+            patch.setattr(histories.HistoryReader, "_take_message", lambda *_: lost.set())
             publish(process, name, 1)
             assert lost.wait(10)
         publish(process, name, 2)
@@ -268,7 +268,7 @@ class TestReading:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setattr(engines, "MAX_IDLE", 0.2)
-        monkeypatch.setattr(readers, "CHORES_INTERVAL", 0.1)
+        monkeypatch.setattr(histories.HistoryReader, "chores_interval", 0.1)
         before = redis.connections()
         process = processes(redis.url)
         stays, leaves = Follower(process, name).placed(), Follower(process, "leaves").placed()
@@ -281,7 +281,7 @@ class TestReading:
         assert again.data(1) == [2]
         stays.leave()
         again.leave()
-        process._server.close()
+        process.server.close()
         until(lambda: redis.connections() == before)
         assert process._hubs._weight == 0
         assert not [each for each in threading.enumerate() if each.name == "streamkit-channels"]
@@ -321,8 +321,8 @@ class TestKeeping:
     def test_who_listens_keeps_it(
         self, redis: RedisServer, process: Redis, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(readers, "CHORES_INTERVAL", 0.05)
-        monkeypatch.setattr(readers, "KEEP_INTERVAL", 0.1)
+        monkeypatch.setattr(histories.HistoryReader, "chores_interval", 0.05)
+        monkeypatch.setattr(histories, "KEEP_INTERVAL", 0.1)
         follower = Follower(process, name).placed()
         Follower(process, "left").placed().leave()
         for each in (name, "left"):

@@ -13,9 +13,9 @@ from streamkit.channels.hub import Hub
 from streamkit.channels.hubs import Hubs, lock
 from streamkit.channels.metrics import channel_metrics
 from streamkit.channels.position import Position
+from streamkit.channels.redis.histories import HistoryReader
 from streamkit.channels.redis.link import Link
 from streamkit.channels.redis.log import look, position_from, publication
-from streamkit.channels.redis.reader import Reader
 from streamkit.channels.redis.server import Server, away, scripts
 from streamkit.channels.ring import Anteroom, Ring
 from streamkit.metrics import registry_in_use
@@ -33,9 +33,9 @@ class Redis:
     """What is asked of Redis is asked where the caller is; what comes from it, one thread reads."""
 
     def __init__(self, url: str) -> None:
-        self._server = Server(url)
+        self.server: Final = Server(url)
         self._hubs = Hubs(MAX_IDLE)
-        self._reader: Reader | None = None
+        self._reader: HistoryReader | None = None
         # The highest position of each channel that was published to here, the latest last.
         self._seen: dict[str, Position] = {}
         self._links: dict[AbstractEventLoop, Link] = {}
@@ -45,7 +45,7 @@ class Redis:
         anteroom = None if hub is None or hub.ring.epoch else self._hold(hub)
         position = None
         try:
-            (reply,) = self._server.ask(self._publication(name, frame))
+            (reply,) = self.server.ask(self._publication(name, frame))
             position = self._note(name, reply)
         finally:
             if anteroom is not None:
@@ -58,7 +58,7 @@ class Redis:
         anteroom = None if hub is None or hub.ring.epoch else self._hold(hub)
         position = None
         try:
-            (reply,) = await self._link().ask(self._publication(name, frame))
+            (reply,) = await self.link().ask(self._publication(name, frame))
             position = self._note(name, reply)
         finally:
             if anteroom is not None:
@@ -67,10 +67,10 @@ class Redis:
         return str(position)
 
     def positions(self, names: Sequence[str]) -> list[Position]:
-        return self._looked(names, self._server.ask(self._looks(names)))
+        return self._looked(names, self.server.ask(self._looks(names)))
 
     async def apositions(self, names: Sequence[str]) -> list[Position]:
-        return self._looked(names, await self._link().ask(self._looks(names)))
+        return self._looked(names, await self.link().ask(self._looks(names)))
 
     def listen(
         self, name: str, after: Position | None, loop: AbstractEventLoop | None
@@ -78,7 +78,7 @@ class Redis:
         with lock:
             reader = self._reader
             if reader is None or reader.has_ended:
-                reader = self._reader = Reader(self._server, self._hubs)
+                reader = self._reader = HistoryReader(self.server, self._hubs)
             hub = self._hubs.found(name)
             if hub is None:
                 hub = self._hubs.added(name, Anteroom())
@@ -97,16 +97,16 @@ class Redis:
         with lock:
             if self._reader is not None:
                 self._reader.stop()
-        self._server.close()
+        self.server.close()
 
     def after_fork(self) -> "Redis":
         if self._reader is not None:
             self._reader.forget()
-        self._server.close()
-        return Redis(self._server.url)
+        self.server.close()
+        return Redis(self.server.url)
 
     def _publication(self, name: str, frame: Frame) -> list[Any]:
-        return scripts([publication(name, frame, self._highest(name), self._server.database)])
+        return scripts([publication(name, frame, self._highest(name), self.server.database)])
 
     def _looks(self, names: Sequence[str]) -> list[Any]:
         return scripts(look(name, self._highest(name)) for name in names)
@@ -164,7 +164,8 @@ class Redis:
             seen[name] = position
         return position
 
-    def _link(self) -> Link:
+    def link(self) -> Link:
+        """What is asked by on the running loop."""
         loop = asyncio.get_running_loop()
         link = self._links.get(loop)
         if link is None:
@@ -173,7 +174,7 @@ class Redis:
                 if other.is_closed():
                     self._links.pop(other, None)
             links = self._links
-            link = links[loop] = Link(self._server, partial(links.pop, loop, None))
+            link = links[loop] = Link(self.server, partial(links.pop, loop, None))
         return link
 
 

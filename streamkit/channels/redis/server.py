@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from hashlib import sha1
 from typing import Any, Final
 
 import redis
@@ -19,6 +20,7 @@ __all__ = [
     "Server",
     "away",
     "exchange",
+    "known_script",
     "run_scripts",
     "scripts",
     "unscripted",
@@ -38,9 +40,19 @@ the same time, the others make one for themselves alone."""
 Command = Sequence[bytes]
 
 
-def scripts(calls: Iterable[Sequence[bytes]]) -> list[Command]:
-    """The commands that run the script with these arguments each."""
-    return [(b"EVALSHA", SHA, *arguments) for arguments in calls]
+_scripts: Final = {SHA: SCRIPT}
+
+
+def known_script(source: bytes) -> bytes:
+    """The digest of a script, which is run by that from now on."""
+    digest = sha1(source).hexdigest().encode()
+    _scripts[digest] = source
+    return digest
+
+
+def scripts(calls: Iterable[Sequence[bytes]], digest: bytes = SHA) -> list[Command]:
+    """The commands that run a script, that of channels, with these arguments each."""
+    return [(b"EVALSHA", digest, *arguments) for arguments in calls]
 
 
 def unscripted(commands: Sequence[Command], replies: list[Any]) -> list[tuple[int, Command]]:
@@ -49,7 +61,7 @@ def unscripted(commands: Sequence[Command], replies: list[Any]) -> list[tuple[in
     So it is once, after a server has started: this way it is told the script.
     """
     return [
-        (place, (b"EVAL", SCRIPT, *commands[place][2:]))
+        (place, (b"EVAL", _scripts[commands[place][1]], *commands[place][2:]))
         for place, reply in enumerate(replies)
         if isinstance(reply, NoScriptError)
     ]

@@ -1,0 +1,1 @@
+"""Answers that all processes share which use the same Redis."""

@@ -1,0 +1,197 @@
+"""Answers in a Redis: each is made by one process, and followed by any."""
+
+import asyncio
+import atexit
+import secrets
+from asyncio import AbstractEventLoop
+from contextlib import suppress
+from itertools import count
+from typing import Any
+
+from streamkit.channels.audience import Audience
+from streamkit.channels.redis.engine import Redis
+from streamkit.resumable.log import Ending, Log, Name, lock
+from streamkit.resumable.production import Production, Writer
+from streamkit.resumable.redis.reader import AnswerReader
+from streamkit.resumable.redis.script import claim, fail, stop
+from streamkit.resumable.redis.writer import TaskWriter, ThreadWriter
+
+__all__ = ["RedisKeeper"]
+
+
+class RedisKeeper:
+    """What is asked of Redis is asked where the caller is; what comes from it, one thread reads."""
+
+    def __init__(self, engine: Redis) -> None:
+        self._engine = engine
+        self._server = engine.server
+        self._process = secrets.token_hex(8).encode()
+        self._tokens = count(1)
+        self._logs: dict[Name, Log] = {}
+        self.followed: dict[Log, None] = {}
+        self.running: dict[Log, Production] = {}
+        # Those that this process asks for whether it may make them.
+        self._claimed: set[Log] = set()
+        self._reader: AnswerReader | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_watched = False
+        self._is_closed = False
+
+    def join(self, name: Name, loop: AbstractEventLoop | None) -> tuple[Log, Audience]:
+        with lock:
+            log = self._logs.get(name)
+            if log is None:
+                log = self._logs[name] = Log(name)
+            log.listeners += 1
+            return log, log.audience(loop)
+
+    def leave(self, log: Log, loop: AbstractEventLoop | None) -> None:
+        with lock:
+            log.listeners -= 1
+            if loop is not None:
+                log.leave(loop)
+            self._forget_unused(log)
+
+    def start(self, log: Log, production: Production, loop: AbstractEventLoop | None) -> None:
+        with lock:
+            is_first = not log.epoch and log not in self._claimed
+            if is_first:
+                self._claimed.add(log)
+                production.token = b"%b:%d" % (self._process, next(self._tokens))
+        if not is_first:
+            production.discard()
+            return
+        asked = [claim(log.name, production.token, self._server.database)]
+        if loop is None:
+            try:
+                (reply,) = self._server.ask(asked)
+            except BaseException as error:
+                self._fail(log, production, error)
+                raise
+            self._begin(log, production, reply)
+        else:
+            task = loop.create_task(self._claim(log, production, asked))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _claim(self, log: Log, production: Production, asked: list[Any]) -> None:
+        try:
+            (reply,) = await self._engine.link().ask(asked)
+            self._begin(log, production, reply)
+        except BaseException as error:
+            self._fail(log, production, error)
+            if not isinstance(error, Exception):
+                raise
+
+    def look(self, log: Log) -> None:
+        with lock:
+            if log.epoch or log in self._claimed:
+                return
+            self.followed[log] = None
+            self._reading().want(log)
+
+    def stop(self, name: Name) -> bool:
+        (reply,) = self._server.ask([stop(name, self._server.database)])
+        return self._stopped(name, reply)
+
+    async def astop(self, name: Name) -> bool:
+        (reply,) = await self._engine.link().ask([stop(name, self._server.database)])
+        return self._stopped(name, reply)
+
+    def close(self) -> None:
+        """What is running goes on, and so does who follows: where it was begun."""
+        with lock:
+            self._is_closed = True
+            if self._reader is not None:
+                self._reader.is_last = True
+                self._reader.wake()
+
+    def forget(self) -> None:
+        if self._reader is not None:
+            self._reader.forget()
+        self.running.clear()
+        self.followed.clear()
+
+    def end(self, log: Log, ending: Ending) -> None:
+        """It has ended, as its log in Redis has it."""
+        with lock:
+            production = self.running.pop(log, None)
+            if log.ending is None:
+                log.end(ending)
+            log.production = None
+            wave = log.take()
+            self._forget_unused(log)
+        log.wake(wave)
+        if production is not None:
+            production.end(ending)
+
+    def _stopped(self, name: Name, reply: Any) -> bool:
+        log = self._logs.get(name)
+        if reply == 1 and log in self.running:
+            self.end(log, Ending.STOPPED)
+        return bool(reply == 1)
+
+    def _begin(self, log: Log, production: Production, reply: Any) -> None:
+        """Redis says whether this process is to make it."""
+        if reply is None:
+            production.discard()
+            with lock:
+                self._claimed.discard(log)
+            self.look(log)
+            return
+        if not self._is_watched:
+            self._is_watched = True
+            atexit.register(self._fail_all)
+        with lock:
+            self.followed.pop(log, None)
+            # It was let go of meanwhile, if all who followed have left.
+            self._logs[log.name] = log
+            log.begin(int(reply))
+            log.production = production
+            self.running[log] = production
+            self._claimed.discard(log)
+        try:
+            with lock:
+                self._reading()
+            production.start(log, self._writer)
+        except BaseException:
+            self.end(log, Ending.FAILED)
+            raise
+
+    def _fail(self, log: Log, production: Production, error: BaseException) -> None:
+        """It is not known whether it is to be made here."""
+        production.discard()
+        with lock:
+            self._claimed.discard(log)
+            if self._logs.get(log.name) is log:
+                del self._logs[log.name]
+            self.followed.pop(log, None)
+            log.fail(error)
+            wave = log.take()
+        log.wake(wave)
+
+    def _writer(self, production: Production, loop: AbstractEventLoop | None) -> Writer:
+        if loop is None:
+            return ThreadWriter(production, self, self._server)
+        return TaskWriter(production, self, self._server, self._engine.link, loop)
+
+    def _reading(self) -> AnswerReader:
+        reader = self._reader
+        if reader is None or reader.has_ended:
+            reader = self._reader = AnswerReader(self._server, self, self._process)
+            reader.is_last = self._is_closed
+        return reader
+
+    def _forget_unused(self, log: Log) -> None:
+        """Let go of what nobody follows here and nothing here makes: Redis has it."""
+        if log.listeners or log in self.running or log in self._claimed:
+            return
+        self.followed.pop(log, None)
+        if self._logs.get(log.name) is log:
+            del self._logs[log.name]
+
+    def _fail_all(self) -> None:
+        """The process ends, and with it what is running."""
+        for log, production in [*self.running.items()]:
+            with suppress(ConnectionError):
+                self._server.ask([fail(log.name, production.token, self._server.database)])

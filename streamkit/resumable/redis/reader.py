@@ -1,0 +1,203 @@
+"""What a process hears of answers: those that it follows and does not make, and those it makes."""
+
+import time
+from collections.abc import Iterable
+from typing import Any, ClassVar, Final, Protocol
+
+from redis.exceptions import ResponseError
+
+from streamkit.channels.hubs import lock
+from streamkit.channels.redis.reader import Reader, checked
+from streamkit.channels.redis.server import Server, exchange, run_scripts
+from streamkit.log import say_once
+from streamkit.resumable.log import Ending, Log
+from streamkit.resumable.production import Production
+from streamkit.resumable.redis.script import (
+    RENEWAL,
+    blocks_from,
+    channel_of,
+    ending_from,
+    id_from,
+    keys_of,
+    look,
+    renew,
+)
+
+__all__ = ["AnswerReader", "Answers"]
+
+ENTRIES: Final = 1000
+"""How many entries are read at a time. What an answer may have in all is not much for one reply."""
+
+SLACK: Final = 0.1
+"""Seconds after the end of a lease when it is looked at: it is to have run out by then."""
+
+LINGER: Final = 60.0
+"""Seconds that the connections stay when there is no answer, for the next one."""
+
+
+class Answers(Protocol):
+    """The answers of this process. All of it is called with the lock held."""
+
+    followed: dict[Log, None]
+    """Those that are followed, or looked for, and made elsewhere."""
+    running: dict[Log, Production]
+    """Those that are made here, and have not ended."""
+
+    def end(self, log: Log, ending: Ending) -> None:
+        """It has ended, by what Redis says. Without the lock."""
+
+
+class AnswerReader(Reader[Log]):
+    """Fills the logs that are followed, renews the leases of those that are made, hears of stops.
+
+    Its thread ends when there was nothing of that for a minute, or no more is to come.
+    """
+
+    topics: ClassVar[str] = "answers"
+    # Not more often than needed are leases looked at: see ``_look_at``.
+    chores_interval: ClassVar[float] = 1.0
+
+    def __init__(self, server: Server, answers: Answers, process: bytes) -> None:
+        self._answers = answers
+        self._grown: dict[Log, None] = {}
+        self._needed_at = time.monotonic()
+        self.is_last = False
+        """Whether no answer is to come that did not come already."""
+        self._renew_at = 0.0
+        # When the lease of an answer that is followed may have run out.
+        self._look_at: dict[Log, float] = {}
+        super().__init__(server, process)
+
+    def _is_needed(self) -> bool:
+        now = time.monotonic()
+        if self._answers.followed or self._answers.running:
+            self._needed_at = now
+            return True
+        return not self.is_last and now - self._needed_at < LINGER
+
+    def _all(self) -> list[Log]:
+        self._renew_at = 0.0
+        return [*self._answers.followed]
+
+    def _channel_of(self, topic: Log) -> bytes:
+        return channel_of(topic.name, self._server.database)
+
+    def _take_own(self, content: bytes) -> None:
+        what, _, key = content.partition(b" ")
+        with lock:
+            stopped = [log for log in self._answers.running if keys_of(log.name)[0] == key]
+        if what == b"stop":
+            for log in stopped:
+                self._answers.end(log, Ending.STOPPED)
+
+    def _take_message(self, topic: Log, content: bytes) -> None:
+        entry_id, _, field = content.partition(b" ")
+        found = id_from(entry_id)
+        if found is not None and found == (topic.epoch, len(topic.entries) + 1) and field:
+            self._apply(topic, field)
+        elif found is None or found > (topic.epoch, len(topic.entries)):
+            with lock:
+                self._wanted[topic] = None
+
+    def _wake_grown(self) -> None:
+        grown, self._grown = self._grown, {}
+        for log in grown:
+            with lock:
+                wave = log.take()
+            log.wake(wave)
+
+    def _read(self, portion: list[Log]) -> None:
+        with lock:
+            asked = [log.asked for log in portion]
+        looks = [look(log.name, self._server.database) for log in portion]
+        now = time.monotonic()
+        for log, number, reply in zip(
+            portion, asked, run_scripts(self._questions, looks), strict=True
+        ):
+            if isinstance(reply, ResponseError):
+                if not str(reply).startswith("WRONGTYPE"):
+                    raise reply
+                say_once(f"answer {log.name!r} is not to be read: {reply}")
+                reply = None
+            found = id_from(reply[0]) if reply else None
+            if found is None:
+                self._miss(log, number)
+                continue
+            epoch, top = found
+            if log.epoch not in (0, epoch):
+                # It was used again, after its log was gone.
+                self._miss(log, number)
+                continue
+            self._look_at[log] = now + reply[1] / 1000 + SLACK
+            with lock:
+                if log in self._answers.followed and not log.epoch:
+                    log.begin(epoch)
+            self._read_up_to(log, top)
+            self._grown[log] = None
+        self._wake_grown()
+
+    def _read_up_to(self, log: Log, top: int) -> None:
+        stream = keys_of(log.name)[0]
+        while log.is_running and len(log.entries) < top and log in self._answers.followed:
+            first = b"%d-%d" % (log.epoch, len(log.entries) + 1)
+            last = b"%d-%d" % (log.epoch, top)
+            (entries,) = exchange(
+                self._questions, [(b"XRANGE", stream, first, last, b"COUNT", b"%d" % ENTRIES)]
+            )
+            checked([entries])
+            if not entries:
+                self._miss(log, 0)
+                return
+            for entry_id, fields in entries:
+                is_next = id_from(entry_id) == (log.epoch, len(log.entries) + 1)
+                if not is_next or not self._apply(log, fields[1] if len(fields) == 2 else b""):
+                    self._miss(log, 0)
+                    return
+
+    def _apply(self, log: Log, field: bytes) -> bool:
+        """Add an entry, or the end; whether it is one."""
+        ending, blocks = ending_from(field), blocks_from(field)
+        with lock:
+            # By now it may be made here, which is when it is written here.
+            if log in self._answers.followed and log.is_running:
+                if ending is not None:
+                    log.end(ending)
+                elif blocks is not None:
+                    log.append(blocks)
+        self._grown[log] = None
+        return ending is not None or blocks is not None
+
+    def _miss(self, log: Log, asked: int) -> None:
+        """It is nowhere, or not any more."""
+        with lock:
+            if log in self._answers.followed and log.is_running:
+                log.end(Ending.INTERRUPTED)
+            log.unknown_for = max(log.unknown_for, asked)
+        self._grown[log] = None
+
+    def _do_chores(self, now: float) -> None:
+        with lock:
+            followed = {*self._answers.followed}
+            running = dict(self._answers.running) if now >= self._renew_at else {}
+        if now >= self._renew_at:
+            self._renew_at = now + RENEWAL
+        self._renew(running)
+        gone = [name for name, log in self._subscribed.items() if log not in followed]
+        self._unsubscribe(gone)
+        for log in [*self._look_at]:
+            if log not in followed or log.ending is not None:
+                del self._look_at[log]
+        due = [log for log, at in self._look_at.items() if at <= now]
+        if due:
+            self._read(due)
+
+    def _renew(self, running: dict[Log, Production]) -> None:
+        logs = [*running]
+        asked: Iterable[Any] = (
+            renew(log.name, running[log].token, self._server.database) for log in logs
+        )
+        replies = run_scripts(self._questions, [*asked])
+        checked(replies)
+        for log, reply in zip(logs, replies, strict=True):
+            if reply != 1:
+                self._answers.end(log, ending_from(reply) or Ending.INTERRUPTED)

@@ -119,7 +119,7 @@ class AnswerReader(Reader[Log]):
                     raise reply
                 say_once(f"answer {log.name!r} is not to be read: {reply}")
                 reply = None
-            found = id_from(reply[0]) if reply else None
+            found, left = (id_from(reply[0]), reply[1]) if reply else (None, 0)
             if found is None:
                 self._miss(log, number)
                 continue
@@ -128,7 +128,7 @@ class AnswerReader(Reader[Log]):
                 # It was used again, after its log was gone.
                 self._miss(log, number)
                 continue
-            self._look_at[log] = now + reply[1] / 1000 + SLACK
+            self._look_at[log] = now + left / 1000 + SLACK
             with lock:
                 if log in self._answers.followed and not log.epoch:
                     log.begin(epoch)

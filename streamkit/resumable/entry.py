@@ -47,7 +47,7 @@ class Blocks:
 
     def of(self, batch: Iterable[Any]) -> list[bytes]:
         """The blocks of these elements. One that cannot be sent has none."""
-        blocks = []
+        blocks: list[bytes] = []
         encode = self._encoder.event
         for element in batch:
             try:

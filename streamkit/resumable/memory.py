@@ -160,7 +160,6 @@ class _Writer(Writer):
         log = production.log
         if log.ending is not None:
             return
-        ending = production.ending
         blocks = production.take()
         if blocks:
             with lock:
@@ -170,7 +169,6 @@ class _Writer(Writer):
                 log.append(blocks)
                 wave = log.take()
             log.wake(wave)
-        if production.is_failing:
-            ending = Ending.FAILED
-        if ending is not None:
-            self._keeper.end(log, ending)
+        # Only behind the last element is it so, as all of this is one thread or task.
+        if production.ending is not None:
+            self._keeper.end(log, production.ending)

@@ -10,6 +10,7 @@ from streamkit import metrics
 from streamkit.fork import shared_lock
 from streamkit.label import visible
 from streamkit.log import say_once
+from streamkit.meters import Meters, are_used
 
 __all__ = ["ResumableMetrics", "resumable_metrics"]
 
@@ -110,6 +111,8 @@ class _Families:
 
 _NO_METRICS: Final = ResumableMetrics()
 _families: WeakKeyDictionary[CollectorRegistry, _Families] = WeakKeyDictionary()
+_meters: Meters | None = None
+"""Of OpenTelemetry, of whatever registry is in use. A process has each instrument once."""
 
 
 def resumable_metrics(name: str) -> ResumableMetrics:
@@ -128,10 +131,20 @@ def resumable_metrics(name: str) -> ResumableMetrics:
                 # As one collector: a registry takes all of it or, if a name clashes, nothing.
                 registry.register(families)
                 _families[registry] = families
+            global _meters
+            if _meters is None and are_used():
+                _meters = Meters(families.describe(), _collect_one)
             return families.resumable(name)
     except Exception as error:
         _say(error)
         return _NO_METRICS
+
+
+def _collect_one(name: str) -> Iterator[Metric]:
+    registry = metrics.registry_in_use()
+    families = None if registry is None else _families.get(registry)
+    if families is not None:
+        yield from (family for family in families.collect() if family.name == name)
 
 
 def _say(error: Exception) -> None:

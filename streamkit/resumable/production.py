@@ -73,6 +73,8 @@ class Production:
         self._is_closed = False
         self._error: BaseException | None = None
         self._is_ended = False
+        self.cut_to: Ending | None = None
+        """How another has ended it."""
         self.is_failing = False
         """Whether it is not to go on, whatever the source still has."""
 
@@ -153,16 +155,7 @@ class Production:
     def end(self, ending: Ending) -> None:
         """The end stands in its log. The source is closed as soon as it can. From any thread."""
         self._is_ended = True
-        # Once it is closed, and where it could not be started, there is none.
-        pump = self._pump
-        if pump is not None:
-            self.buffer.abandon()
-            if pump.loop is not None and running_loop() is pump.loop:
-                # This may be the very task that reads, which is not to be cancelled as it closes
-                # the source: by then it waits, or has come to that.
-                pump.loop.call_soon(pump.stop)
-            else:
-                pump.stop()
+        self._close_soon()
         if not self._is_counted():
             return
         self._metrics.ended(ending.value, self._events)
@@ -175,6 +168,24 @@ class Production:
             self.log.size,
             time.monotonic() - self._began_at,
         )
+
+    def cut(self, ending: Ending) -> None:
+        """Another has ended it: its writer is to come to that. From any thread."""
+        self.cut_to = ending
+        self._is_ended = True
+        self._close_soon()
+
+    def _close_soon(self) -> None:
+        # Once it is closed, and where it could not be started, there is none.
+        pump = self._pump
+        if pump is not None:
+            self.buffer.abandon()
+            if pump.loop is not None and running_loop() is pump.loop:
+                # This may be the very task that reads, which is not to be cancelled as it closes
+                # the source: by then it waits, or has come to that.
+                pump.loop.call_soon(pump.stop)
+            else:
+                pump.stop()
 
     def _close(self, error: BaseException | None) -> None:
         """The source is closed."""

@@ -22,7 +22,7 @@ from streamkit import Resumable, SourceFailed, StreamingService, channels
 from streamkit.channels.redis.engine import Redis
 from streamkit.resumable.redis import reader, script, writer
 from streamkit.resumable.redis.keeper import RedisKeeper
-from streamkit.resumable.redis.script import append, keys_of
+from streamkit.resumable.redis.script import append, blocks_from, keys_of, packed
 
 
 class TestInRedis(Suite):
@@ -419,7 +419,7 @@ class TestProcessesThatEnd:
         next(chunks), next(chunks)
         """
         with run(redis.url, program) as process:
-            assert process.wait(30) == 0
+            assert process.wait(90) == 0
         with pytest.raises(SourceFailed):
             rest(one.follow())
 
@@ -444,4 +444,19 @@ class TestProcessesThatEnd:
         sys.exit(code)
         """
         with run(redis.url, program) as process:
-            assert process.wait(30) == 7
+            assert process.wait(90) == 7
+
+
+@pytest.mark.parametrize(
+    "field", [b"", b"e", b"edone", b"d", b"ddata: a", b"d\n", b"dx\n", None, 7]
+)
+def test_what_a_stranger_wrote_is_no_entry(field: Any) -> None:
+    assert blocks_from(field) is None
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [[b"data: a\n"], [b"data: a\ndata: \n", b"event: e\n"], [b": c\nretry: 7\ndata: b\n"] * 3],
+)
+def test_an_entry_is_read_as_it_was_written(blocks: list[bytes]) -> None:
+    assert blocks_from(packed(blocks)) == blocks

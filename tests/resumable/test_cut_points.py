@@ -14,7 +14,6 @@ from werkzeug.datastructures import Headers
 from streamkit import Resumable, ServerSentEvent, StreamingService, channels
 from streamkit.adapting import Request
 from streamkit.resumable.entry import after, place_from, wire
-from streamkit.resumable.redis.script import blocks_from, packed
 from streamkit.testing import SSEDecoder
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8) | st.sampled_from(["\r", "\n\n", "é", ""])
@@ -112,16 +111,8 @@ def test_an_entry_goes_on_behind_any_of_its_events(blocks: list[bytes], events: 
     left = after(whole, events)
     assert whole.endswith(left)
     assert left.count(b"\n\n") == max(0, len(blocks) - events)
-    assert blocks_from(packed(blocks)) == blocks
 
 
 @pytest.mark.parametrize("event_id", [None, "", "1", "1-1", "0-1-1", "1-0-1", "a-1-1", "1-1-1-1"])
 def test_what_is_no_place(event_id: str | None) -> None:
     assert place_from(event_id) is None
-
-
-@pytest.mark.parametrize(
-    "field", [b"", b"e", b"edone", b"d", b"ddata: a", b"d\n", b"dx\n", None, 7]
-)
-def test_what_a_stranger_wrote_is_no_entry(field: Any) -> None:
-    assert blocks_from(field) is None

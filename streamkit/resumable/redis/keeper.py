@@ -125,10 +125,17 @@ class RedisKeeper:
         if production is not None:
             production.end(ending)
 
+    def cut(self, log: Log, ending: Ending) -> None:
+        """It was ended by another: its writer ends it here, behind what it has written."""
+        with lock:
+            production = self.running.get(log)
+        if production is not None:
+            production.cut(ending)
+
     def _stopped(self, name: Name, reply: Any) -> bool:
         log = self._logs.get(name)
-        if reply == 1 and log in self.running:
-            self.end(log, Ending.STOPPED)
+        if reply == 1 and log is not None:
+            self.cut(log, Ending.STOPPED)
         return bool(reply == 1)
 
     def _begin(self, log: Log, production: Production, reply: Any) -> None:

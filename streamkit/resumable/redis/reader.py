@@ -43,8 +43,8 @@ class Answers(Protocol):
     running: dict[Log, Production]
     """Those that are made here, and have not ended."""
 
-    def end(self, log: Log, ending: Ending) -> None:
-        """It has ended, by what Redis says. Without the lock."""
+    def cut(self, log: Log, ending: Ending) -> None:
+        """It was ended by another. Without the lock."""
 
 
 class AnswerReader(Reader[Log]):
@@ -88,7 +88,7 @@ class AnswerReader(Reader[Log]):
             stopped = [log for log in self._answers.running if keys_of(log.name)[0] == key]
         if what == b"stop":
             for log in stopped:
-                self._answers.end(log, Ending.STOPPED)
+                self._answers.cut(log, Ending.STOPPED)
 
     def _take_message(self, topic: Log, content: bytes) -> None:
         entry_id, _, field = content.partition(b" ")
@@ -200,4 +200,4 @@ class AnswerReader(Reader[Log]):
         checked(replies)
         for log, reply in zip(logs, replies, strict=True):
             if reply != 1:
-                self._answers.end(log, ending_from(reply) or Ending.INTERRUPTED)
+                self._answers.cut(log, ending_from(reply) or Ending.INTERRUPTED)

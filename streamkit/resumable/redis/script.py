@@ -93,10 +93,12 @@ end
 if task == 'append' then
   -- ARGV: its id, its field, whether it is to go into the message.
   local id, field = ARGV[6], ARGV[7]
-  local known, kept = top()
   -- An earlier try, whose answer was lost, may have written it.
-  if known == id and kept == field then return 1 end
-  if not known or redis.call('GET', lease) ~= token then return refusal(known, kept) end
+  local known = redis.call('XRANGE', log, id, id)[1]
+  if known and known[2][2] == field then return 1 end
+  if known or redis.call('GET', lease) ~= token or redis.call('EXISTS', log) == 0 then
+    return refusal(top())
+  end
   add(id, field, ARGV[8] == '1' and field or '')
   if is_end(field) then
     redis.call('DEL', lease)

@@ -53,7 +53,7 @@ class Writing:
     def is_ready(self) -> bool:
         """Whether there may be something to be written, or nothing more."""
         production = self._production
-        return production.buffer.readable_now() or production.log.ending is not None
+        return production.buffer.readable_now() or production.cut_to is not None
 
     def asked(self) -> Sequence[Command]:
         """The commands that are to be sent now; none if it is to wait, or is over."""
@@ -63,6 +63,9 @@ class Writing:
             self.is_over = True
             return ()
         if not self._commands:
+            if production.cut_to is not None:
+                self._end(production.cut_to)
+                return ()
             # Before the elements, as there are none behind it.
             ending = production.ending
             self._entries = portions(production.take())
@@ -135,6 +138,8 @@ class ThreadWriter(Writer):
         self._writing = Writing(production, answers, server.database)
         self._server = server
         self.wake = self._wake = ThreadWake()
+        self._interval: float | None = None
+        """Seconds between two looks, where nobody notifies it."""
 
     def begin(self) -> None:
         threading.Thread(target=self.run, name="streamkit-writer", daemon=True).start()
@@ -152,7 +157,7 @@ class ThreadWriter(Writer):
                 else:
                     writing.done(replies)
             elif not writing.is_over:
-                self._wake.wait(writing.is_ready, None)
+                self._wake.wait(writing.is_ready, self._interval)
 
 
 class TaskWriter(Writer):
@@ -169,6 +174,7 @@ class TaskWriter(Writer):
         self._writing = Writing(production, answers, server.database)
         self._rest = ThreadWriter(production, answers, server)
         self._rest._writing = self._writing
+        self._rest._interval = 0.1
         self._link = link
         self._loop = loop
         self.wake = self._wake = LoopWake(loop)

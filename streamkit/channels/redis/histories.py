@@ -105,14 +105,18 @@ class HistoryReader(Reader[Hub]):
                 raise ConnectionError(f"the id {reply!r:.80} is none of streamkit's")
             found.append((hub, position))
         to_read = [(hub, top) for hub, top in found if hub.ring.position != top]
-        ranges = [_range(hub, top) for hub, top in to_read]
+        # Of a history that has just begun there is nothing to be read.
+        ranges = [_range(hub, top) for hub, top in to_read if top.number]
         if ranges:
             self._questions.send_packed_command(
                 self._questions.pack_commands(ranges), check_health=False
             )
         for hub, top in to_read:
             # One by one, as all together they may be large.
-            _apply(self._hubs, hub, top, self._questions.read_response(disable_decoding=True))
+            entries: Any = ()
+            if top.number:
+                entries = self._questions.read_response(disable_decoding=True)
+            _apply(self._hubs, hub, top, entries)
         for hub, _ in found:
             with lock:
                 if hub in self._anterooms and hub.ring.epoch:

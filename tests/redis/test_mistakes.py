@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from redis_followers import Follower, publish, until
@@ -14,10 +15,13 @@ from redis_server import RedisServer
 
 from streamkit import channels
 from streamkit.channels.frame import frame_of
+from streamkit.channels.redis import reader as readers
 from streamkit.channels.redis.engine import Redis
 from streamkit.channels.redis.log import SCRIPT, key_of
 
 Processes = Callable[[str], Redis]
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "scale.md").read_text()
 
 
 def refused(engine: Redis, name: str, words: str) -> None:
@@ -64,6 +68,28 @@ def test_a_user_without_the_rights(
     refused(process, name, words)
     told(process, caplog, words)
     assert "wr0ng" not in caplog.text
+
+
+def test_a_user_with_no_more_rights_than_the_page_says(
+    redis: RedisServer, processes: Processes, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "KEEP_INTERVAL", 0.0)
+    monkeypatch.setattr(readers, "CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr(readers, "SILENCE", 0.1)
+    (rights,) = re.findall(r"ACL SETUSER shop on >s3cret (.*)", PAGE)
+    redis.ask("ACL", "SETUSER", "shop", "reset", "on", ">s3cret", *rights.split())
+    process = processes(redis.url.replace("//", "//shop:s3cret@"))
+    follower, left = Follower(process, name).placed(), Follower(process, "left").placed()
+    left.leave()
+    publish(process, name, 1)
+    asyncio.run(process.apublish(name, frame_of(2)))
+    assert follower.data(2) == [1, 2]
+    redis.ask("EXPIRE", key_of(name), 500)
+    until(lambda: redis.ask("TTL", key_of(name)) > 500)
+    assert process._reader is not None
+    heard_at = process._reader._heard_at
+    until(lambda: process._reader._heard_at > heard_at)  # type: ignore[union-attr]
+    assert process._reader.is_up
 
 
 NO_MESSAGES = ("+@all", "-publish", "~*", "&*")

@@ -137,9 +137,11 @@ class LoopAudience:
         if running_loop() is self._loop:
             if len(waiting) == 1:
                 # Later would be a turn of the loop more, which is half of what it costs.
-                _, waiter = waiting.popitem()
-                if not waiter.done():
-                    waiter.set_result(None)
+                # A signal's handler may have woken it by now.
+                with suppress(KeyError):
+                    _, waiter = waiting.popitem()
+                    if not waiter.done():
+                        waiter.set_result(None)
                 return
             self._is_called = True
             self._loop.call_soon(self._wake_all)

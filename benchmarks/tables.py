@@ -56,6 +56,9 @@ def pandas_frame() -> Any:
 def polars_frame() -> Any:
     import polars
 
+    # Once a process, for Parquet: not what an export takes.
+    import pyarrow  # noqa: F401
+
     return polars.DataFrame(columns())
 
 

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "flask.md": "tests/docs/test_frameworks.py",
     "plain.md": "tests/docs/test_frameworks.py",
     "recipes.md": "tests/docs/test_recipes.py",
+    "resumable.md": "tests/docs/test_resumable.py",
     "servers.md": "tests/docs/test_servers.py",
     "starlette.md": "tests/docs/test_frameworks.py",
     "testing.md": "tests/docs/test_testing.py",

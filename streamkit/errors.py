@@ -13,9 +13,6 @@ class FellBehind(ConnectionResetError):
     no traceback.
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(errno.ECONNRESET, message)
-
 
 class NothingMore(Exception):
     """Raised by the source of a live stream before its first element: there are no more events.

@@ -1,5 +1,6 @@
 """Where one subscriber is in a ring, and what it has missed."""
 
+from errno import ECONNRESET
 from typing import Final, NamedTuple
 
 from streamkit.channels.frame import Frame
@@ -80,7 +81,7 @@ class Cursor:
             missed = None
         elif not ring.holds(number):
             if self._is_lossless and self._has_begun:
-                raise FellBehind("a lossless subscriber fell out of the history of its channel")
+                raise _fell_behind("fell out of the history of its channel")
             missed = number
         elif is_slow and self.has_caught_up and ring.head - number > LATEST:
             if self._is_lossless:
@@ -103,7 +104,7 @@ class Cursor:
             self._enter(successor)
             return
         if self._is_lossless and self._has_begun:
-            raise FellBehind("a lossless subscriber lost the history of its channel")
+            raise _fell_behind("lost the history of its channel")
         self.ring, self.number = successor, _ELSEWHERE
 
     def read(self) -> tuple[bytes, int]:
@@ -124,3 +125,7 @@ class Cursor:
         if self.number == self.ring.head:
             self.has_caught_up = True
         return frame
+
+
+def _fell_behind(what: str) -> FellBehind:
+    return FellBehind(ECONNRESET, f"a lossless subscriber {what}")

@@ -43,46 +43,62 @@ class ChannelMetrics:
 
 
 class _BoundMetrics(ChannelMetrics):
-    """A row of children, one a metric. Nothing fails of what cannot be counted: a full disk, say,
-    in prometheus-client's multiprocess mode.
+    """A row of figures, one a metric, which are told when a scrape asks for them.
+
+    Not before, as the metrics have locks: a handler of a signal's that publishes may interrupt who
+    holds one. In prometheus-client's multiprocess mode nobody asks this process, and they are told
+    at once. Nothing fails of what cannot be counted: a full disk, say.
     """
 
-    __slots__ = ("_events", "_gaps", "_is_collected", "_published", "_subscribers", "_told")
+    __slots__ = (
+        "_events",
+        "_families",
+        "_gaps",
+        "_is_collected",
+        "_label",
+        "_subscribers",
+        "_told",
+    )
 
     def __init__(self, families: "_Families", label: str) -> None:
-        self._published = families.published.labels(label)
-        # Where this process is scraped itself, events are only counted until that asks for them.
+        self._families = families
+        self._label = label
         self._is_collected = "PROMETHEUS_MULTIPROC_DIR" not in os.environ
-        self._events = self._told = 0
-        self._subscribers = families.subscribers.labels(label)
-        self._gaps = families.gaps.labels(label)
+        self._events = self._gaps = self._subscribers = 0
+        self._told = (0, 0, 0)
 
     def published(self) -> None:
-        if self._is_collected:
-            self._events += 1
-            return
+        self._events += 1
+        if not self._is_collected:
+            self._tell()
+
+    def subscribed(self, subscribers: int) -> None:
+        with _lock:
+            self._subscribers += subscribers
+        if not self._is_collected:
+            self._tell()
+
+    def gap(self) -> None:
+        with _lock:
+            self._gaps += 1
+        if not self._is_collected:
+            self._tell()
+
+    def _tell(self) -> None:
         try:
-            self._published.inc()
+            with _lock:
+                self.collect()
         except Exception as error:
             _say(error)
 
     def collect(self) -> None:
-        """Tell the metric of the events since the last time. One thread at a time does."""
-        events = self._events
-        self._published.inc(events - self._told)
-        self._told = events
-
-    def subscribed(self, subscribers: int) -> None:
-        try:
-            self._subscribers.inc(subscribers)
-        except Exception as error:
-            _say(error)
-
-    def gap(self) -> None:
-        try:
-            self._gaps.inc()
-        except Exception as error:
-            _say(error)
+        """Tell the metrics of what there was since the last time. One thread at a time does."""
+        families, label = self._families, self._label
+        events, gaps, subscribers = self._told
+        self._told = told = (self._events, self._gaps, self._subscribers)
+        families.published.labels(label).inc(told[0] - events)
+        families.gaps.labels(label).inc(told[1] - gaps)
+        families.subscribers.labels(label).inc(told[2] - subscribers)
 
 
 class _Families:
@@ -117,7 +133,7 @@ class _Families:
     def collect(self) -> Iterator[Metric]:
         """The metrics, for the registry to expose."""
         with _lock:
-            for bound in self._bound.values():
+            for bound in [*self._bound.values()]:
                 bound.collect()
         for family in (self.published, self.subscribers, self.gaps):
             yield from family.collect()
@@ -140,7 +156,8 @@ class _Families:
             label = metrics.OTHER
         found = self._bound.get(label)
         if found is None:
-            found = self._bound[label] = _BoundMetrics(self, label)
+            # Or what has come there meanwhile: a handler of a signal's may publish.
+            found = self._bound.setdefault(label, _BoundMetrics(self, label))
         return found
 
 
@@ -182,10 +199,16 @@ def _families_of(registry: CollectorRegistry | None) -> _Families | None:
     with _lock:
         families = _families.get(registry)
         if families is None:
-            families = _Families()
-            # As one collector: a registry takes all of it or, if a name clashes, nothing.
-            registry.register(families)
-            _families[registry] = families
+            new = _Families()
+            families = _families.setdefault(registry, new)
+            # Else a handler of a signal's has published, and done so, in the middle of this.
+            if families is new:
+                try:
+                    # As one collector: a registry takes all of it or, if a name clashes, nothing.
+                    registry.register(families)
+                except BaseException:
+                    del _families[registry]
+                    raise
         global _meters
         if _meters is None and are_used():
             _meters = Meters((*families.describe(), READER_UP), _collect_one)

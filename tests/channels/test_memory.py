@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 import pytest
+from combinations import value
+from prometheus_client import CollectorRegistry
 
-from streamkit import Channel
+from streamkit import Channel, metrics
 from streamkit.channels import hubs as hubs_
 from streamkit.channels import memory as memories
 from streamkit.channels.frame import frame_of
@@ -252,6 +254,20 @@ class TestInterruptions:
                 partial(self.publish, memory, "a", ids),
             )
             self.checked(memory, "a", ids)
+        assert at > 20
+
+    @pytest.mark.usefixtures("registry")
+    def test_both_are_counted(self) -> None:
+        at = 0
+        is_interrupted = True
+        while is_interrupted:
+            at += 1
+            memory, registry = Memory(), CollectorRegistry()
+            metrics.use(registry)
+            ids: list[str] = []
+            publish = partial(self.publish, memory, "a", ids)
+            is_interrupted = interrupted(publish, at, publish)
+            assert value(registry, "channel_published_total", channel="a") == len(ids)
         assert at > 20
 
     def test_room_is_made_once(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,9 +211,9 @@ def _cell(value: Any) -> str:
     if hasattr(value, "dtype") and not getattr(value, "ndim", 1):
         made = plain_array(value)
         return _text_of(value) if type(made) is type(value) else _cell(made)
-    if hasattr(value, "as_py"):
-        # A scalar of Arrow's.
-        return _cell(value.as_py())
+    scalar_of_arrow = getattr(value, "as_py", None)
+    if scalar_of_arrow is not None:
+        return _cell(scalar_of_arrow())
     return _text_of(value)
 
 

@@ -127,7 +127,8 @@ class ColumnarEncoder(TypedEncoder):
             self._begin()
         self._flush()
         if self._writer is None:
-            self._writer = self._writer_of(self._schema.empty_table())
+            schema: Any = self._schema
+            self._writer = self._writer_of(schema.empty_table())
         self._writer.close()
         return self._take(is_whole=True)
 
@@ -301,7 +302,7 @@ class ParquetEncoder(ColumnarEncoder):
         self._writer.write_table(table, row_group_size=table.num_rows)
 
 
-def _repeating(table: Any) -> list[str] | bool:
+def _repeating(table: Any) -> Any:
     """The columns of a ``table`` whose values are worth a dictionary; whether all or none are.
 
     To make one of values that are all different, and give it up when it is as large as one may be,
@@ -315,7 +316,7 @@ def _repeating(table: Any) -> list[str] | bool:
         name
         for name, column in zip(table.column_names, first.columns, strict=True)
         if not _is_counted(column.type)
-        or pc.count_distinct(column).as_py() < DISTINCT * (len(column) - column.null_count)
+        or pc.call_function("count_distinct", [column]).as_py() < DISTINCT * (len(column) - column.null_count)
     ]
 
 

@@ -5,7 +5,6 @@ import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from math import inf
 from time import monotonic
 from typing import Any, Final, Self
 
@@ -59,7 +58,6 @@ class AsyncChunks:
         self._buffer = pipeline.buffer
         self._loop = asyncio.get_running_loop()
         self._first: bytes | None = None
-        self._has_waited = False
         self._turn_ends = 0.0
         self._max_stall = max_stall(pipeline.kind.live)
         self._gave_up = False
@@ -74,7 +72,8 @@ class AsyncChunks:
         if not watches_late:
             self._start_watch()
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = inf
+        self._is_timer_late = True
+        """Whether something is due before the timer fires."""
 
     def __del__(self) -> None:
         if not self._pipeline.lifetime.has_left:
@@ -99,31 +98,34 @@ class AsyncChunks:
 
     async def _next(self) -> bytes | None:
         """The next chunk, once there is one; None at the end."""
-        pipeline, buffer = self._pipeline, self._buffer
-        buffer.away_since = None
-        if self._timer is None:
-            pipeline.start()
-            self._set_timer(monotonic() + self._max_stall)
-        is_ready = bool(pipeline.batches.in_hand)
+        pipeline = self._pipeline
         while not pipeline.lifetime.has_left:
-            # A send to a client that has left need not wait for anything, nor a source on a thread
-            # for this task: the loop would never come to hear of it.
-            if not self._has_waited and monotonic() >= self._turn_ends:
-                _turn.rest_if_over()
-                await asyncio.sleep(0)
-                self._turn_ends = monotonic() + TASK_TURN
-            self._has_waited = False
-            if not is_ready and (waiter := pipeline.wait(buffer.readable_now)) is not None:
-                if pipeline.agenda.due < self._timer_at:
-                    self._set_timer(pipeline.agenda.due)
-                await waiter
-                self._has_waited = True
-            chunk = pipeline.take()
-            if chunk:
+            if (waiting := self._wait()) is not None:
+                await waiting
+            if chunk := pipeline.take():
                 return chunk
-            is_ready = chunk is not None
         self._cancel_timer()
         return None
+
+    def _wait(self) -> Awaitable[None] | None:
+        """What to await before the next ``take``; None if that need not wait."""
+        pipeline, buffer = self._pipeline, self._buffer
+        buffer.away_since = None
+        if self._is_timer_late:
+            pipeline.start()
+            self._is_timer_late = False
+            self._set_timer(min(pipeline.agenda.due, monotonic() + self._max_stall))
+        waiter = None if pipeline.batches.has_more else pipeline.wait(buffer.readable_now)
+        if waiter is None and monotonic() >= self._turn_ends:
+            # A send to a client that has left need not wait for anything, nor a source on a thread
+            # for this task: the loop would never come to hear of it.
+            return self._rest()
+        return waiter
+
+    async def _rest(self) -> None:
+        _turn.rest_if_over()
+        await asyncio.sleep(0)
+        self._turn_ends = monotonic() + TASK_TURN
 
     async def prefetch(self) -> bool:
         """Take the first chunk now, so that a source that fails before it fails here.
@@ -162,11 +164,17 @@ class AsyncChunks:
                 await head()
                 self._is_sending = False
             chunk, self._first = self._first, None
-            while chunk is not None or (chunk := await self._next()) is not None:
-                self._is_sending = True
-                await body(chunk, True)
-                self._is_sending = False
-                chunk = None
+            pipeline = self._pipeline
+            take, lifetime = pipeline.take, pipeline.lifetime
+            while chunk is not None or not lifetime.has_left:
+                if chunk:
+                    self._is_sending = True
+                    await body(chunk, True)
+                    self._is_sending = False
+                # As ``_next`` does, without a coroutine for each chunk.
+                if (waiting := self._wait()) is not None:
+                    await waiting
+                chunk = take()
             if self.is_whole:
                 self._is_sending = True
                 # A server may wait for room before it takes even what is empty.
@@ -241,11 +249,13 @@ class AsyncChunks:
             if self._task is not None:
                 self._task.cancel()
             return
-        if away_since is None:
-            if now >= pipeline.agenda.due:
+        if away_since is None and now < pipeline.agenda.due:
+            next_look = min(next_look, pipeline.agenda.due)
+        else:
+            # When something is due next is known once the consumer comes, or is back.
+            self._is_timer_late = True
+            if away_since is None:
                 self._buffer.readable.notify()
-            else:
-                next_look = min(next_look, pipeline.agenda.due)
         self._set_timer(next_look)
 
     def _set_timer(self, at: float) -> None:
@@ -256,7 +266,6 @@ class AsyncChunks:
         beside the loop's, and have all their heartbeats sent at the same moment.
         """
         self._cancel_timer()
-        self._timer_at = at
         delay = max(0.0, at - monotonic())
         self._timer = self._loop.call_later(delay, _look_after_both, self._weakly)
 

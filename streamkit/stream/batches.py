@@ -1,9 +1,9 @@
 """Everything that is ready at a time, encoded as one batch and joined into chunks."""
 
-import time
 from collections.abc import Callable, Generator, Iterator
 from math import inf
 from random import randint, uniform
+from time import monotonic
 from typing import Any, Final, Literal
 
 from streamkit.encoders import Encoder
@@ -73,7 +73,7 @@ class Agenda:
         "is_silent",
     )
 
-    def __init__(self, kind: Kind, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, kind: Kind, clock: Callable[[], float] = monotonic) -> None:
         self._heartbeat = kind.heartbeat
         self._max_age = kind.max_age
         self._clock = clock
@@ -143,7 +143,7 @@ class Slice:
 
     __slots__ = ("_began", "_clock", "_last", "size")
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._began = self._last = 0.0
         self.size = 1
@@ -182,8 +182,8 @@ class Batches:
         self._record = record
         self._begin = b""
         self._slice = Slice()
-        self.in_hand: list[bytes] = []
-        """What ``chunks`` gives next, for which nobody needs to wait."""
+        self.has_more = False
+        """Whether ``chunks`` goes on with the batch in hand, so that nobody needs to wait."""
         self.outcome: Literal["completed", "retired"] | None = None
         """How it ended; None until it has."""
         self.chunks = self._encode()
@@ -191,7 +191,6 @@ class Batches:
     def close(self) -> None:
         """Free the batch in hand."""
         self.chunks.close()
-        self.in_hand = []
 
     def _encode(self) -> Generator[bytes | None, None, None]:
         buffer, encoder, agenda = self._buffer, self._encoder, self._agenda
@@ -203,35 +202,38 @@ class Batches:
             # to the next batch.
             ended, dropped = buffer.ended, buffer.dropped
             batch = buffer.drain()
-            lost = dropped - dropped_told
-            if ended and not batch and not lost:
+            if ended and not batch and dropped == dropped_told:
                 break
+            pieces: list[bytes] = []
             has_heartbeat = False
-            if agenda.is_silent or time.monotonic() >= agenda.due:
+            if agenda.is_silent or monotonic() >= agenda.due:
                 retires = agenda.retires()
                 has_heartbeat = agenda.is_heartbeat_due(bool(batch)) and not retires
-            if not (batch or lost or has_heartbeat or retires):
+            if dropped != dropped_told:
+                pieces.append(encoder.dropped(dropped - dropped_told))
+                dropped_told = dropped
+            elif not (batch or has_heartbeat or retires):
                 yield None
                 continue
-            pieces: list[bytes] = []
-            if lost:
-                pieces.append(encoder.dropped(lost))
-                dropped_told = dropped
             try:
-                if len(batch) == 1:
-                    self._add(pieces, batch)
+                if len(batch) == 1 and not self._begin:
+                    # There is one most of the time, if a stream is paced.
+                    pieces += encoder.encode(batch)
+                    if encoder.refused:
+                        self._report_refused()
                 else:
                     yield from self._add_in_slices(pieces, batch)
             except Exception:
-                yield from self._give([*joined(pieces), b""])
+                yield from self._give(joined(pieces), is_all=False)
                 raise
             if has_heartbeat:
                 pieces.append(encoder.comment("heartbeat"))
             if retires:
                 pieces.append(encoder.retry(randint(*RETRY)))
-            chunks = self.in_hand = joined(pieces) if len(pieces) > 1 else pieces
-            while chunks:
-                yield chunks.pop(0)
+            if len(pieces) == 1:
+                yield pieces.pop()
+            else:
+                yield from self._give(joined(pieces))
         if buffer.error is not None and not retires:
             raise buffer.error
         yield from joined([self._begin + encoder.end()])
@@ -245,7 +247,7 @@ class Batches:
             elements, batch = batch[: slice_.size], batch[slice_.size :]
             self._add(pieces, elements)
             if slice_.is_over(len(elements)) and batch:
-                yield from self._give([*joined(pieces), b""])
+                yield from self._give(joined(pieces), is_all=False)
                 pieces.clear()
                 slice_.begin()
 
@@ -253,7 +255,7 @@ class Batches:
         """Encode ``elements`` into ``pieces``. If one fails, the pieces before it are there."""
         encoder, known = self._encoder, len(pieces)
         try:
-            pieces.extend(encoder.encode(elements))
+            pieces += encoder.encode(elements)
         finally:
             if self._begin and len(pieces) > known:
                 # What begins the body waits for the first element, which may fail: nothing was sent
@@ -261,13 +263,22 @@ class Batches:
                 pieces.insert(known, self._begin)
                 self._begin = b""
             if encoder.refused:
-                self._record.refuse(encoder.refused)
-                encoder.refused.clear()
+                self._report_refused()
 
-    def _give(self, chunks: list[bytes]) -> Iterator[bytes]:
-        self.in_hand = chunks
+    def _report_refused(self) -> None:
+        refused = self._encoder.refused
+        self._record.refuse(refused)
+        refused.clear()
+
+    def _give(self, chunks: list[bytes], *, is_all: bool = True) -> Iterator[bytes]:
+        """The ``chunks``, and an empty one behind them unless this is all of the batch."""
+        if not is_all:
+            chunks.append(b"")
         while chunks:
-            yield chunks.pop(0)
+            chunk = chunks.pop(0)
+            self.has_more = bool(chunks) or not is_all
+            yield chunk
+        self.has_more = False
 
 
 def joined(pieces: list[bytes]) -> list[bytes]:

@@ -44,7 +44,6 @@ class Buffer:
         "_clock",
         "_discarded",
         "_drained",
-        "_drains",
         "_dropping_since",
         "_elements",
         "_full_since",
@@ -77,7 +76,7 @@ class Buffer:
         self._clock = clock
         self._elements: deque[Any] = deque()
         self._append = self._elements.append
-        # The producer writes these. A drain is named by its number in the consumer's count.
+        # The producer writes these. A drain is named by what the consumer's count was before it.
         self.dropped = 0
         self.error: BaseException | None = None
         self.ended = False
@@ -87,7 +86,6 @@ class Buffer:
         self._full_since = -1
         self._dropping_since = -1
         # The consumer writes these.
-        self._drains = 0
         self._drained = 0
         self.away_since: float | None = None
         """Since when the consumer is away with a chunk, by the clock; None if it is not."""
@@ -102,20 +100,24 @@ class Buffer:
 
         Raises RuntimeError after ``end``.
         """
-        kind, size = type(element), 0
+        kind = type(element)
+        if kind is str or kind is bytes:
+            size = len(element)
+        elif kind is self._unsized:
+            size = 0
+        else:
+            element, size = self._weigh(element)
+        room = self._room - size
         # Of a closed buffer the limit is 0.
-        if kind is not self._unsized or len(self._elements) >= self._limit:
-            if kind is str or kind is bytes:
-                size = len(element)
-            elif kind is not self._unsized:
-                element, size = self._weigh(element)
-            full = len(self._elements) >= self._limit
-            if (full or not self._fits(size)) and not self._make_room(element, size):
+        if room < 0 or len(self._elements) >= self._limit:
+            if not self._make_room(element, size):
                 return False
-            self._room -= size
+            room = self._room - size
+        self._room = room
         self._append(element)
-        if self.readable.armed:
-            self.readable.notify()
+        readable = self.readable
+        if readable.armed:
+            readable.notify()
         return True
 
     def take_from(self, elements: Iterator[Any], end: Any) -> Any:
@@ -146,7 +148,7 @@ class Buffer:
 
     def writable_now(self) -> bool:
         """Whether to offer again what found no room: there was a drain, or nobody wants it."""
-        return self._full_since != self._drains or self._abandoned
+        return self._full_since != self._drained or self._abandoned
 
     def end(self, error: BaseException | None = None) -> None:
         """No more elements will come: the source has ended, or failed with ``error``.
@@ -185,18 +187,18 @@ class Buffer:
         """Drop the oldest elements, if this is the time to, until another one fits."""
         if self.ended:
             raise RuntimeError("an element was offered after the end of the source")
-        drains = self._drains
+        drained = self._drained
         # All others weigh as much as this one, it is taken.
         self._limit = 1 + min(self._capacity - 1, MAX_BUFFERED_BYTES // (1 + _weight(element)))
         # Another thread may abandon the buffer at any moment, so that each round asks once more.
         while not self._abandoned:
             if len(self._elements) < self._limit and self._fits(size):
                 return True
-            if self._dropping_since != drains:
+            if self._dropping_since != drained:
                 if not self._slides or self.seconds_until_drop():
-                    self._full_since = drains
+                    self._full_since = drained
                     return False
-                self._dropping_since = drains
+                self._dropping_since = drained
             # A drain may come in between and take everything, and then there is nothing to drop.
             with suppress(IndexError):
                 self._elements.popleft()
@@ -218,10 +220,14 @@ class Buffer:
     def drain(self) -> list[Any]:
         """Take everything that is ready, oldest first."""
         self.away_since = None
-        batch = self._take()
-        self._drained += len(batch)
+        elements = self._elements
+        try:
+            # There is one most of the time, if a stream is paced.
+            batch = [elements.popleft()] if len(elements) == 1 else self._take()
+        except IndexError:
+            batch = []
         # After the elements are gone, and before the look whether somebody waits for that.
-        self._drains += 1
+        self._drained += len(batch)
         if self.writable.armed:
             self.writable.notify()
         return batch
@@ -241,16 +247,11 @@ class Buffer:
 
     def _take(self) -> list[Any]:
         elements = self._elements
-        ready, taken = len(elements), list[Any]()
-        try:
-            if ready == 1:
-                taken.append(elements.popleft())
-            else:
-                taken.extend(starmap(elements.popleft, repeat((), ready)))
-        except IndexError:
-            # A producer that drops at the same time has emptied the buffer before all of these
-            # calls were made. What they took by then stays.
-            pass
+        taken: list[Any] = []
+        # A producer that drops at the same time may empty the buffer before all of these calls are
+        # made. What they took by then stays.
+        with suppress(IndexError):
+            taken.extend(starmap(elements.popleft, repeat((), len(elements))))
         return taken
 
 

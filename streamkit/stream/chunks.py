@@ -90,15 +90,14 @@ class Chunks:
         pipeline.buffer.away_since = None
         if pipeline.lifetime.is_open:
             pipeline.start()
-        is_ready = bool(pipeline.batches.in_hand)
+        batches = pipeline.batches
         while not pipeline.lifetime.has_left:
-            if not is_ready:
+            if not batches.has_more:
                 self._wait_for_source()
             chunk = pipeline.take()
             if chunk:
                 return chunk
-            is_ready = chunk is not None
-            if not is_ready and time.monotonic() >= pipeline.returns_by:
+            if chunk is None and time.monotonic() >= pipeline.returns_by:
                 pipeline.returns_by = inf
                 return b""
         return None

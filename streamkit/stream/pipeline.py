@@ -1,10 +1,10 @@
 """Source, pump, buffer and encoder put together for one consumer."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from math import inf
+from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 from streamkit import signals
@@ -158,7 +158,7 @@ class Pipeline(Generic[W]):
 
         Raises what the source or the encoder raised, after the chunks before it.
         """
-        lifetime, token = self.lifetime, self._batch_token
+        token = self._batch_token
         try:
             token.pop()
         except IndexError:
@@ -178,14 +178,14 @@ class Pipeline(Generic[W]):
             raise
         finally:
             token.append(None)
-        if lifetime.has_left:
+        if self.lifetime.has_left:
             # Another thread has made it leave meanwhile, and may have taken elements of this very
             # batch. What is cut off does not go on to its end.
             self._free_batch()
             return None
         if chunk:
             self._record.chunk(len(chunk))
-            self.buffer.away_since = time.monotonic()
+            self.buffer.away_since = monotonic()
         elif self.batches.outcome is not None:
             self.leave(self.batches.outcome)
         return chunk
@@ -196,7 +196,7 @@ class Pipeline(Generic[W]):
         None: for as long as it takes.
         """
         due = min(self.agenda.due, self.returns_by)
-        return None if due == inf else max(0.0, due - time.monotonic())
+        return None if due == inf else max(0.0, due - monotonic())
 
     def is_takeable(self) -> bool:
         """Whether a ``take`` now is not just a matter of waiting."""
@@ -296,8 +296,8 @@ class _ShortPipeline(Pipeline[Any]):
         self._feed = feed
 
     def take(self) -> bytes | None:
-        agenda, now = self.agenda, time.monotonic()
-        if now < agenda.due and not agenda.is_silent:
+        agenda, now = self.agenda, monotonic()
+        if now < agenda.due and not agenda.is_silent and not self.batches.has_more:
             chunk = self._feed.take_latest(now)
             if chunk is not None and not self.lifetime.has_left:
                 self._record.chunk(len(chunk))

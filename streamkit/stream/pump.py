@@ -16,8 +16,7 @@ from streamkit.once import Once
 from streamkit.source import Source, under_gevent
 from streamkit.stream.buffer import Buffer
 from streamkit.stream.setting import Setting
-from streamkit.stream.steps import Steps
-from streamkit.stream.turn import Turn
+from streamkit.stream.turn import TaskTurn, Turn
 from streamkit.stream.unread import Closed
 from streamkit.stream.wake import NOBODY, LoopWake, ThreadWake, Wake
 
@@ -180,8 +179,7 @@ class TaskPump(Pump[Buffer]):
     def _start(self, closed: Closed) -> None:
         if not self.claim_source():
             return
-        self._steps = Steps(self._run(), TASK_TURN)
-        self._task = self._loop.create_task(self._steps, context=self._context)
+        self._task = self._loop.create_task(self._run(), context=self._context)
         self._task.add_done_callback(lambda task: self._end(task, closed))
 
     def _cancel(self) -> None:
@@ -193,28 +191,30 @@ class TaskPump(Pump[Buffer]):
             self._task.cancel()
 
     async def _run(self) -> None:
+        buffer, readable = self.buffer, self.buffer.readable
+        offer = buffer.offer
+        turn = TaskTurn(self._loop, TASK_TURN)
+        # A consumer on this loop that waits, though the last element woke it up, had its turn.
+        is_on_loop = isinstance(readable, LoopWake)
         try:
-            if not self.buffer.abandoned:
-                self._is_reading = True
-                await self._fill()
+            if buffer.abandoned:
+                return
+            self._is_reading = True
+            async for element in self.source.async_iterator():
+                had_turn = is_on_loop and readable.armed
+                while not offer(element):
+                    if buffer.abandoned:
+                        return
+                    await self._writable.wait(buffer.writable_now, buffer.seconds_until_drop())
+                if not had_turn and turn.is_over():
+                    # The pause is not 0, since a loop that never sleeps takes the interpreter back
+                    # before other threads have woken up to it.
+                    await asyncio.sleep(TASK_PAUSE)
         except SystemExit as error:
             raise _as_told_to_consumer(error) from error
         finally:
             self._is_reading = False
             await self.source.aclose()
-
-    async def _fill(self) -> None:
-        buffer, steps = self.buffer, self._steps
-        offer = buffer.offer
-        async for element in self.source.async_iterator():
-            while not offer(element):
-                if buffer.abandoned:
-                    return
-                await self._writable.wait(buffer.writable_now, buffer.seconds_until_drop())
-            if monotonic() >= steps.turn_ends:
-                # The pause is not 0, since a loop that never sleeps takes the interpreter back
-                # before other threads have woken up to it.
-                await asyncio.sleep(TASK_PAUSE)
 
     def _end(self, task: "asyncio.Task[None]", closed: Closed) -> None:
         # The traceback of what the task raised leads back to this pump, which is not to keep it.

@@ -1,11 +1,12 @@
-"""The turn of a thread at the interpreter, which one thread at a time has."""
+"""Whose turn it is: of threads at the interpreter, and of tasks at their loop."""
 
+import asyncio
 import threading
 import time
 
 from streamkit import lost
 
-__all__ = ["Turn"]
+__all__ = ["TaskTurn", "Turn"]
 
 
 class Turn(threading.local):
@@ -36,3 +37,30 @@ class Turn(threading.local):
             time.sleep(self._rest)
         self._began, self._used = time.monotonic(), time.thread_time()
         self.ends = self._began + self._length
+
+
+class TaskTurn:
+    """The turn of a task at its loop, which goes on with others whenever the task waits.
+
+    What waits is never late: its turn is the time that it was busy, not the time that has passed.
+    """
+
+    __slots__ = ("_ends", "_length", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, length: float) -> None:
+        """Each turn lasts for ``length`` seconds."""
+        self._loop = loop
+        self._length = length
+        self._ends: float | None = None
+
+    def is_over(self) -> bool:
+        """Whether the task, which asks often, was busy for so long that others are to go on."""
+        now = time.monotonic()
+        if self._ends is None:
+            self._ends = now + self._length
+            # If the task has let others go on by the time it asks again, so has it this.
+            self._loop.call_soon(self._end)
+        return now >= self._ends
+
+    def _end(self) -> None:
+        self._ends = None

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import subprocess
 import sys
 from textwrap import dedent
@@ -23,6 +24,7 @@ from streamkit import (
 from streamkit.adapting import wsgi_request
 from streamkit.channels import engine as engines
 from streamkit.channels.memory import Memory
+from streamkit.channels.ring import MAX_PIECE
 from streamkit_adapters.wsgi import StreamingService as WSGIService
 
 
@@ -255,3 +257,41 @@ def test_no_middleware_is_needed_to_come_back_by_the_header(
     assert next(body).startswith(b"data: 2\n")
     body.close()
     assert not caplog.records
+
+
+class TestOrder:
+    """One is published between two chunks of what was there before."""
+
+    def test_a_thread_gets_the_events_in_theirs(self, channel: Channel) -> None:
+        chunks = StreamingService.sse("s", channel).chunks()
+        body = next(chunks)
+        self.publish(channel, "a", "b")
+        body += next(chunks)
+        self.publish(channel, "c")
+        while b"c" not in letters(body):
+            body += next(chunks)
+        chunks.close()
+        assert letters(body) == [b"a", b"b", b"c"]
+
+    def test_a_loop_gets_the_events_in_theirs(self, channel: Channel) -> None:
+        async def main() -> None:
+            chunks = aiter(StreamingService.sse("s", channel))
+            body = await anext(chunks)
+            await asyncio.to_thread(self.publish, channel, "a", "b")
+            body += await anext(chunks)
+            await asyncio.to_thread(self.publish, channel, "c")
+            while b"c" not in letters(body):
+                body += await anext(chunks)
+            await chunks.aclose()
+            assert letters(body) == [b"a", b"b", b"c"]
+
+        asyncio.run(main())
+
+    def publish(self, channel: Channel, *events: str) -> None:
+        """Two of these are taken at a time, and sent as two chunks."""
+        for letter in events:
+            channel.publish(letter * (MAX_PIECE * 3 // 4))
+
+
+def letters(body: bytes) -> list[bytes]:
+    return re.findall(rb"data: ([a-z])", body)

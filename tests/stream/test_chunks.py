@@ -255,6 +255,26 @@ class TestHeartbeats:
         assert body.replace(b": heartbeat\n\n", b"") == b"data: a\n\ndata: b\n\n"
         assert b": heartbeat\n\n" in body
 
+    def test_one_that_was_due_while_the_consumer_was_away_comes_when_it_is_back(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=0.01))
+        release = asyncio.Event()
+
+        async def main() -> None:
+            response = aiter(StreamingService.sse("s", AsyncSource(["one", release.wait])))
+            received = await anext(response)
+            while b"one" not in received:
+                received = await anext(response)
+            await asyncio.sleep(0.05)
+            async with asyncio.timeout(WAIT):
+                assert await anext(response) == b": heartbeat\n\n"
+            release.set()
+            async for _ in response:
+                pass
+
+        asyncio.run(main())
+
     def test_heartbeats_take_no_place_in_the_buffer_and_never_cancel_the_source(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,12 +1,13 @@
-"""When a thread rests for others that wait for the interpreter."""
+"""When a thread rests for others that wait for the interpreter, and when a task's turn is over."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
 
 from streamkit import lost
 from streamkit.stream import turn as interpreter
-from streamkit.stream.turn import Turn
+from streamkit.stream.turn import TaskTurn, Turn
 
 LENGTH, REST = 0.01, 0.0001
 
@@ -76,3 +77,28 @@ def test_a_thread_that_only_waits_for_what_is_lost_is_no_other(
         clocks.pass_(LENGTH * 1.5, LENGTH * 1.5)
         turn.rest_if_over()
     assert not clocks.slept
+
+
+class TestTask:
+    def test_its_turn_is_over_once_it_was_busy_for_so_long(self, clocks: Clocks) -> None:
+        async def main() -> None:
+            turn = TaskTurn(asyncio.get_running_loop(), LENGTH)
+            for _ in range(3):
+                assert not turn.is_over()
+                clocks.pass_(LENGTH / 2, LENGTH / 2)
+                assert not turn.is_over()
+                clocks.pass_(LENGTH / 2, LENGTH / 2)
+                assert turn.is_over()
+                await asyncio.sleep(0)
+
+        asyncio.run(main())
+
+    def test_it_begins_anew_when_the_task_has_let_others_go_on(self, clocks: Clocks) -> None:
+        async def main() -> None:
+            turn = TaskTurn(asyncio.get_running_loop(), LENGTH)
+            for _ in range(3):
+                assert not turn.is_over()
+                await asyncio.sleep(0)
+                clocks.pass_(LENGTH * 2, 0)
+
+        asyncio.run(main())

@@ -316,8 +316,13 @@ def _repeating(table: Any) -> Any:
         name
         for name, column in zip(table.column_names, first.columns, strict=True)
         if not _is_counted(column.type)
-        or pc.call_function("count_distinct", [column]).as_py() < DISTINCT * (len(column) - column.null_count)
+        or _distinct(column) < DISTINCT * (len(column) - column.null_count)
     ]
+
+
+def _distinct(column: Any) -> int:
+    count: int = pc.call_function("count_distinct", [column]).as_py()
+    return count
 
 
 def _is_counted(kind: Any) -> bool:

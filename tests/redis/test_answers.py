@@ -226,6 +226,21 @@ class TestProcesses:
         one.stop()
         rest(chunks)
 
+    def test_no_entry_is_written_before_the_one_that_it_follows(
+        self, redis: RedisServer, one: Process
+    ) -> None:
+        source = Gated(["a"], ["b"])
+        chunks = one.start(source)
+        events(chunks, 1)
+        (log,) = one.keeper.running
+        token = one.keeper.running[log].token
+        # As when the one before it met a server that was busy, or did not know the script yet.
+        early = append(NAME, token, 0, log.epoch, 3, b"edone")
+        with pytest.raises(ConnectionError, match="entry before"):
+            one.keeper._server.ask([early])
+        source.goes_on.set()
+        assert data_of(rest(chunks)) == [b"gate", b"b"]
+
     def test_both_keys_are_in_one_slot(self) -> None:
         for name in (NAME, ("a{b", "}c"), ("}", "{}"), ("é", "ü{")):
             assert len({key_slot(key) for key in keys_of(name)}) == 1
@@ -448,7 +463,12 @@ class TestProcessesThatEnd:
 
 
 @pytest.mark.parametrize(
-    "field", [b"", b"e", b"edone", b"d", b"ddata: a", b"d\n", b"dx\n", None, 7]
+    "field",
+    [
+        *(b"", b"e", b"edone", b"d", b"ddata: a", b"d\n", b"dx\n", None, 7),
+        # For which there are more ways to read it than there is time.
+        b"d" + b"data: a\n" * 1000 + b"x",
+    ],
 )
 def test_what_a_stranger_wrote_is_no_entry(field: Any) -> None:
     assert blocks_from(field) is None

@@ -96,8 +96,12 @@ if task == 'append' then
   -- An earlier try, whose answer was lost, may have written it.
   local known = redis.call('XRANGE', log, id, id)[1]
   if known and known[2][2] == field then return 1 end
-  if known or redis.call('GET', lease) ~= token or redis.call('EXISTS', log) == 0 then
-    return refusal(top())
+  local length = redis.call('XLEN', log)
+  if known or redis.call('GET', lease) ~= token or length == 0 then return refusal(top()) end
+  -- Of some that are asked for at once, one may have been refused, by a server that was busy, say.
+  -- What stands behind it would leave a hole. There is one more than the number of the last.
+  if length < tonumber(string.match(id, '%d+$')) then
+    return redis.error_reply('ERR the entry before it is not there')
   end
   add(id, field, ARGV[8] == '1' and field or '')
   if is_end(field) then
@@ -154,9 +158,10 @@ _LEASE: Final = b"%d" % (LEASE * 1000)
 _TTL: Final = b"%d" % (KEEP_FOR * 1000)
 _ID: Final = re.compile(rb"([0-9]{1,15})-([0-9]{1,15})")
 
-# What ``Blocks`` makes of events, with a blank line between two.
+# What ``Blocks`` makes of events, with a blank line between two. Lines once taken are not given back,
+# or what is none would be tried in as many ways as lines can be divided.
 _BLOCKS: Final = re.compile(
-    rb"(?:(?:(?:event: [^\r\n]*|retry: [0-9]+|: [^\r\n]*|data: [^\r\n]*)\n)+\n?)+"
+    rb"(?:(?:(?:event: [^\r\n]*|retry: [0-9]+|: [^\r\n]*|data: [^\r\n]*)\n)++\n?)++"
 )
 
 

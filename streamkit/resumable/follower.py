@@ -9,7 +9,7 @@ from streamkit.errors import NothingMore, SourceFailed
 from streamkit.feed import Hold, Notified
 from streamkit.resumable.entry import after, error_event, place_from
 from streamkit.resumable.keeper import Keeper
-from streamkit.resumable.log import Ending, Name, lock
+from streamkit.resumable.log import Ending, Name
 from streamkit.resumable.production import Production
 from streamkit.source import Source
 
@@ -83,23 +83,19 @@ class Follower:
         self.readable: Notified = self._waiter
 
     def begin(self, source: Source, context: Context, hold: Hold) -> None:
-        log = self._log
-        with lock:
-            log.asked += 1
-            self._asked = log.asked
         production = Production(source, context, hold, self._loop)
         if self._starts:
-            self._keeper.start(log, production, self._loop)
+            self._keeper.start(self._log, production, self._loop)
         else:
             production.discard()
-            self._keeper.look(log)
+            self._asked = self._keeper.look(self._log)
 
     def readable_now(self) -> bool:
         if self.ended or self._abandoned:
             return True
         log = self._log
         if not self._is_placed and not self._place():
-            return log.error is not None or self._is_unknown()
+            return log.error is not None or log.is_unknown_to(self._asked)
         # The ending last: what it comes after is looked for before it is believed.
         return self._number < len(log.entries) or log.ending is not None
 
@@ -113,7 +109,7 @@ class Follower:
         if not self._is_placed and not self._place():
             if log.error is not None:
                 self.end(log.error)
-            elif self._is_unknown():
+            elif log.is_unknown_to(self._asked):
                 self.end(NothingMore())
             return pieces
         # Before the entries, as there are no more behind it.
@@ -168,9 +164,6 @@ class Follower:
             self._number, self._skips = place.number - 1, place.event
         self._is_placed = True
         return True
-
-    def _is_unknown(self) -> bool:
-        return 0 < self._asked <= self._log.unknown_for and not self._log.epoch
 
     def _reach(self, ending: Ending, pieces: list[bytes]) -> None:
         """The end of the log."""

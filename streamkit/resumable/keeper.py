@@ -37,8 +37,11 @@ class Keeper(Protocol):
         """
         ...
 
-    def look(self, log: Log) -> None:
-        """See to it that what there is of it comes to be known here, or that there is nothing."""
+    def look(self, log: Log) -> int:
+        """See to it that what there is of it comes to be known here, or that there is nothing.
+
+        The number of the question is returned, for ``Log.is_unknown_to``.
+        """
         ...
 
     def stop(self, name: Name) -> bool:

@@ -43,6 +43,7 @@ class Log(Gathering):
         "entries",
         "epoch",
         "error",
+        "is_claimed",
         "name",
         "production",
         "size",
@@ -65,6 +66,8 @@ class Log(Gathering):
         """Why it is not known whether there is such a log."""
         self.production: Any = None
         """What makes it, in this process."""
+        self.is_claimed = False
+        """Whether is being asked if it is to be made here. The answer comes first, then this."""
         self.asked = 0
         """How often was asked for it."""
         self.unknown_for = 0
@@ -74,6 +77,15 @@ class Log(Gathering):
     def is_running(self) -> bool:
         """Whether there is more to come."""
         return self.epoch > 0 and self.ending is None
+
+    def is_unknown_to(self, asked: int) -> bool:
+        """Whether there is none, to who asked by this number. One it is claimed for is yet to be.
+
+        To who has no number, but claimed it, that is what everyone was told who asked.
+        """
+        if self.is_claimed or self.epoch:
+            return False
+        return 0 < (asked or self.asked) <= self.unknown_for
 
     def begin(self, epoch: int) -> None:
         """It is there, without entries so far."""

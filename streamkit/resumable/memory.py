@@ -79,9 +79,11 @@ class MemoryKeeper:
                 self._forget(log)
             raise
 
-    def look(self, log: Log) -> None:
+    def look(self, log: Log) -> int:
         with lock:
+            log.asked += 1
             log.unknown_for = log.asked
+            return log.asked
 
     def stop(self, name: Name) -> bool:
         with lock:

@@ -110,7 +110,9 @@ class Production:
         try:
             writer.begin()
             pump.start(self._close)
-        except BaseException:
+        except BaseException as error:
+            # First, or its writer would find a source that is closed and has not failed.
+            self.fail(error)
             if pump.claim_source():
                 close_unread(self._source, self._context, self._close, loop)
             raise

@@ -20,6 +20,7 @@ from redis_server import RedisServer, redis_server
 
 from streamkit import Resumable, SourceFailed, StreamingService, channels
 from streamkit.channels.redis.engine import Redis
+from streamkit.resumable.keeper import keeper
 from streamkit.resumable.redis import reader, script, writer
 from streamkit.resumable.redis.keeper import RedisKeeper
 from streamkit.resumable.redis.script import append, blocks_from, keys_of, packed
@@ -258,6 +259,86 @@ class TestProcesses:
 INTERRUPTED = b'{"error":"interrupted"}'
 
 
+class TestTheSameMoment:
+    def test_who_starts_it_is_not_told_that_it_was_nowhere(
+        self, one: Process, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect, miss = reader.AnswerReader._connect, reader.AnswerReader._miss
+        starts, missed = threading.Event(), threading.Event()
+
+        def connect_late(self: Any) -> None:
+            starts.wait(10)
+            connect(self)
+
+        def tell(self: Any, *args: Any) -> None:
+            miss(self, *args)
+            missed.set()
+
+        ask = one.keeper._server.ask
+
+        def ask_late(commands: Any) -> Any:
+            starts.set()
+            # Whoever looked for it knows by now that it is nowhere.
+            missed.wait(10)
+            return ask(commands)
+
+        monkeypatch.setattr(reader.AnswerReader, "_connect", connect_late)
+        monkeypatch.setattr(reader.AnswerReader, "_miss", tell)
+        monkeypatch.setattr(one.keeper._server, "ask", ask_late)
+        chunks = one.follow()
+        follower = threading.Thread(target=rest, args=(chunks,))
+        follower.start()
+        until(lambda: bool(one.keeper.followed))
+        # As the source that is made waits, all that could end its stream is that it was nowhere.
+        source = Gated([], ["a"])
+        goes_on = threading.Timer(0.3, source.goes_on.set)
+        goes_on.start()
+        assert data_of(rest(one.start(source))) == [b"gate", b"a"]
+        follower.join()
+        goes_on.join()
+
+    def test_who_leaves_before_it_is_known_who_makes_it_leaves_nothing(
+        self, redis: RedisServer, two: Process
+    ) -> None:
+        running = Gated(["a"])
+        other = two.start(running)
+        events(other, 1)
+        channels.use(redis.url)
+        source = AsyncSource(["b"])
+
+        async def leave() -> Any:
+            kept: Any = keeper()
+            claim = kept._engine.link().ask
+            asked, goes_on = asyncio.Event(), asyncio.Event()
+
+            async def claim_late(commands: Any) -> Any:
+                replies = await claim(commands)
+                asked.set()
+                await goes_on.wait()
+                return replies
+
+            kept._engine.link().ask = claim_late
+            stream: Any = aiter(StreamingService.sse("a", answers.start("key", source)))
+            first = asyncio.ensure_future(anext(stream))
+            await asked.wait()
+            first.cancel()
+            await asyncio.wait([first])
+            await stream.aclose()
+            goes_on.set()
+            async with asyncio.timeout(10):
+                while not source.closed.is_set():  # noqa: ASYNC110 (it is set on any thread)
+                    await asyncio.sleep(0.01)
+            return kept
+
+        kept = asyncio.run(leave())
+        assert (source.given, source.closes) == (0, 1)
+        until(lambda: not kept.followed)
+        assert not kept._logs
+        channels.use(None)
+        two.stop()
+        rest(other)
+
+
 class TestLeases:
     def test_who_has_lost_his_lease_writes_nothing(
         self, redis: RedisServer, one: Process, two: Process
@@ -349,6 +430,39 @@ class TestAway:
         assert source.closed.wait(5)
         assert source.closes == 1
 
+    @pytest.mark.parametrize("name", ["streamkit-answers", "streamkit-writer", "streamkit-pump"])
+    @pytest.mark.parametrize("on_loop", [False, True])
+    def test_without_a_thread_the_source_is_closed_once_and_it_has_failed(
+        self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch, name: str, on_loop: bool
+    ) -> None:
+        channels.use(redis.url)
+        start = threading.Thread.start
+
+        def start_no_such(thread: threading.Thread) -> None:
+            if thread.name == name:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        source = SyncSource(["a"])
+
+        async def read_on_loop() -> None:
+            async for _ in StreamingService.sse("a", answers.start("key", source)):
+                pass
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start_no_such)
+            with pytest.raises((RuntimeError, SourceFailed)):
+                if on_loop:
+                    asyncio.run(read_on_loop())
+                else:
+                    rest(iter(StreamingService.sse("a", answers.start("key", source))))
+        assert source.closed.wait(5)
+        assert (source.given, source.closes) == (0, 1)
+        # It is told at once wherever it is followed, and not when its lease has run out.
+        with pytest.raises(SourceFailed):
+            rest(iter(StreamingService.sse("a", answers.follow("key"))))
+        channels.use(None)
+
     def test_what_cannot_be_begun_is_told_at_once(
         self, own_redis: RedisServer, processes: Callable[[str], Process]
     ) -> None:
@@ -437,6 +551,24 @@ class TestProcessesThatEnd:
             assert process.wait(90) == 0
         with pytest.raises(SourceFailed):
             rest(one.follow())
+
+    def test_a_child_of_a_fork_that_ends_ends_none_of_its_parents(self, redis: RedisServer) -> None:
+        program = """
+        chunks = iter(StreamingService.sse("a", answers.start("key", numbers())))
+        next(chunks)
+        channels.use(None)
+        child = os.fork()
+        if not child:
+            sys.exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        body = b""
+        while body.count(b"data") < 30:
+            body += next(chunks)
+        channels.use(sys.argv[1])
+        sys.exit(7 if answers.stop("key") else 1)
+        """
+        with run(redis.url, program) as process:
+            assert process.wait(90) == 7
 
     def test_a_child_of_a_fork_has_what_is_its_own(self, redis: RedisServer) -> None:
         program = """

@@ -2,6 +2,8 @@
 
 import asyncio
 import atexit
+import logging
+import os
 import secrets
 from asyncio import AbstractEventLoop
 from contextlib import suppress
@@ -10,6 +12,8 @@ from typing import Any
 
 from streamkit.channels.audience import Audience
 from streamkit.channels.redis.engine import Redis
+from streamkit.channels.redis.server import Command
+from streamkit.log import say
 from streamkit.resumable.log import Ending, Log, Name, lock
 from streamkit.resumable.production import Production, Writer
 from streamkit.resumable.redis.reader import AnswerReader
@@ -30,11 +34,10 @@ class RedisKeeper:
         self._logs: dict[Name, Log] = {}
         self.followed: dict[Log, None] = {}
         self.running: dict[Log, Production] = {}
-        # Those that this process asks for whether it may make them.
-        self._claimed: set[Log] = set()
         self._reader: AnswerReader | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_watched = False
+        self._runs_in = 0
+        """The process whose end it is told of, once it has begun an answer."""
         self._is_closed = False
 
     def join(self, name: Name, loop: AbstractEventLoop | None) -> tuple[Log, Audience]:
@@ -54,9 +57,9 @@ class RedisKeeper:
 
     def start(self, log: Log, production: Production, loop: AbstractEventLoop | None) -> None:
         with lock:
-            is_first = not log.epoch and log not in self._claimed
+            is_first = not log.epoch and not log.is_claimed
             if is_first:
-                self._claimed.add(log)
+                log.is_claimed = True
                 production.token = b"%b:%d" % (self._process, next(self._tokens))
         if not is_first:
             production.discard()
@@ -66,9 +69,16 @@ class RedisKeeper:
             try:
                 (reply,) = self._server.ask(asked)
             except BaseException as error:
-                self._fail(log, production, error)
+                production.discard()
+                self._fail(log, error)
                 raise
-            self._begin(log, production, reply)
+            try:
+                self._begin(log, production, reply)
+            except BaseException as error:
+                self._fail(log, error)
+                with suppress(ConnectionError):
+                    self._server.ask([self._failure(log, production)])
+                raise
         else:
             task = loop.create_task(self._claim(log, production, asked))
             self._tasks.add(task)
@@ -77,18 +87,27 @@ class RedisKeeper:
     async def _claim(self, log: Log, production: Production, asked: list[Any]) -> None:
         try:
             (reply,) = await self._engine.link().ask(asked)
-            self._begin(log, production, reply)
         except BaseException as error:
-            self._fail(log, production, error)
+            production.discard()
+            self._fail(log, error)
             if not isinstance(error, Exception):
                 raise
+            return
+        try:
+            self._begin(log, production, reply)
+        except Exception as error:
+            self._fail(log, error)
+            say(logging.ERROR, "resumable %r, %r could not begin", *log.name, error=error)
+            with suppress(ConnectionError):
+                await self._engine.link().ask([self._failure(log, production)])
 
-    def look(self, log: Log) -> None:
+    def look(self, log: Log) -> int:
         with lock:
-            if log.epoch or log in self._claimed:
-                return
-            self.followed[log] = None
-            self._reading().want(log)
+            log.asked += 1
+            if not log.epoch and not log.is_claimed:
+                self.followed[log] = None
+                self._reading().want(log)
+            return log.asked
 
     def stop(self, name: Name) -> bool:
         (reply,) = self._server.ask([stop(name, self._server.database)])
@@ -143,11 +162,15 @@ class RedisKeeper:
         if reply is None:
             production.discard()
             with lock:
-                self._claimed.discard(log)
-            self.look(log)
+                log.asked += 1
+                self.followed[log] = None
+                self._reading().want(log)
+                log.is_claimed = False
+                # All who followed may have left meanwhile.
+                self._forget_unused(log)
             return
-        if not self._is_watched:
-            self._is_watched = True
+        if not self._runs_in:
+            self._runs_in = os.getpid()
             atexit.register(self._fail_all)
         with lock:
             self.followed.pop(log, None)
@@ -156,28 +179,28 @@ class RedisKeeper:
             log.begin(int(reply))
             log.production = production
             self.running[log] = production
-            self._claimed.discard(log)
+            log.is_claimed = False
         try:
-            with lock:
-                self._reading()
             production.start(log, self._writer)
         except BaseException:
             self.end(log, Ending.FAILED)
             raise
 
-    def _fail(self, log: Log, production: Production, error: BaseException) -> None:
-        """It is not known whether it is to be made here."""
-        production.discard()
+    def _fail(self, log: Log, error: BaseException) -> None:
+        """It is not known here whether there is such an answer, or it could not be begun."""
         with lock:
-            self._claimed.discard(log)
             if self._logs.get(log.name) is log:
                 del self._logs[log.name]
             self.followed.pop(log, None)
             log.fail(error)
+            log.is_claimed = False
             wave = log.take()
         log.wake(wave)
 
     def _writer(self, production: Production, loop: AbstractEventLoop | None) -> Writer:
+        with lock:
+            # It keeps the lease, and hears of stops.
+            self._reading()
         if loop is None:
             return ThreadWriter(production, self, self._server)
         return TaskWriter(production, self, self._server, self._engine.link, loop)
@@ -191,14 +214,22 @@ class RedisKeeper:
 
     def _forget_unused(self, log: Log) -> None:
         """Let go of what nobody follows here and nothing here makes: Redis has it."""
-        if log.listeners or log in self.running or log in self._claimed:
+        if log.listeners or log in self.running or log.is_claimed:
             return
         self.followed.pop(log, None)
         if self._logs.get(log.name) is log:
             del self._logs[log.name]
 
+    def _failure(self, log: Log, production: Production) -> Command:
+        return fail(log.name, production.token, self._server.database)
+
     def _fail_all(self) -> None:
         """The process ends, and with it what is running."""
-        for log, production in [*self.running.items()]:
+        if self._runs_in != os.getpid():
+            # A child of a fork has this one too, where channels were kept before they moved.
+            return
+        running = [*self.running.items()]
+        if running:
+            # At once, since a server that is away costs each that is asked by itself two seconds.
             with suppress(ConnectionError):
-                self._server.ask([fail(log.name, production.token, self._server.database)])
+                self._server.ask([self._failure(*each) for each in running])

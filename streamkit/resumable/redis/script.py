@@ -158,8 +158,8 @@ _LEASE: Final = b"%d" % (LEASE * 1000)
 _TTL: Final = b"%d" % (KEEP_FOR * 1000)
 _ID: Final = re.compile(rb"([0-9]{1,15})-([0-9]{1,15})")
 
-# What ``Blocks`` makes of events, with a blank line between two. Lines once taken are not given back,
-# or what is none would be tried in as many ways as lines can be divided.
+# What ``Blocks`` makes of events, with a blank line between two. Lines once taken are not given
+# back, or what is none would be tried in as many ways as lines can be divided.
 _BLOCKS: Final = re.compile(
     rb"(?:(?:(?:event: [^\r\n]*|retry: [0-9]+|: [^\r\n]*|data: [^\r\n]*)\n)++\n?)++"
 )

@@ -41,9 +41,14 @@ class Blocks:
 
     def __init__(self) -> None:
         self._encoder = SSEEncoder()
-        self._ahead = b""
+        self._ahead = bytearray()
         self.refused: list[ValueError] = []
         """Why events were refused, one reason an event. Whoever reads the list clears it."""
+
+    @property
+    def ahead(self) -> int:
+        """Bytes of what is to go out with the next event."""
+        return len(self._ahead)
 
     def of(self, batch: Iterable[Any]) -> list[bytes]:
         """The blocks of these elements. One that cannot be sent has none."""
@@ -65,7 +70,7 @@ class Blocks:
                 self.refused.append(reason)
                 continue
             if self._ahead:
-                block, self._ahead = self._ahead + block, b""
+                block, self._ahead = bytes(self._ahead) + block, bytearray()
             blocks.append(block)
         return blocks
 

@@ -140,11 +140,11 @@ class Production:
             for reason in refused:
                 say(logging.WARNING, "%s refused an element: %s", self, reason)
             refused.clear()
-        size = self.log.size + sum(map(len, blocks))
-        while size > MAX_BYTES:
+        size = self.log.size + sum(map(len, blocks)) + self._blocks.ahead
+        if size > MAX_BYTES and not self.is_failing:
+            self.fail(ValueError(TOO_LARGE))
+        while size > MAX_BYTES and blocks:
             size -= len(blocks.pop())
-            if not self.is_failing:
-                self.fail(ValueError(TOO_LARGE))
         self._events += len(blocks)
         return blocks
 

@@ -326,6 +326,17 @@ class Suite:
         assert body.count(b"x" * 990) == 10
         self.assert_closed(source)
 
+    def test_comments_without_end_are_too_large_as_well(
+        self, combination: Combination, answers: Resumable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("streamkit.resumable.production.MAX_BYTES", 10_000)
+        source = combination.source(["one", *[ServerSentEvent(None, comment="x" * 990)] * 1000])
+        reader = combination.reader.open(self.begun(answers, source))
+        with pytest.raises(SourceFailed):
+            reader.rest()
+        assert source.given < 500
+        self.assert_closed(source)
+
     def test_what_its_close_raises_is_a_failure(
         self, combination: Combination, answers: Resumable
     ) -> None:

@@ -51,6 +51,11 @@ class Wave(dict["ThreadWaiter", None]):
             return
         waiter.notify()
 
+    def let_go(self, waiter: "ThreadWaiter") -> None:
+        """It waits here no longer. Who was taken out to be woken goes on with that."""
+        if self.pop(waiter, waiter) is waiter:
+            self.go_on()
+
 
 class ThreadAudience:
     """The threads that wait for one channel."""
@@ -69,6 +74,17 @@ class ThreadAudience:
             # of a signal's handler may have taken what was found above.
             wave, self.waiting = self.waiting, following
         return wave
+
+    def add(self, waiter: "ThreadWaiter") -> Wave:
+        """Let it wait among the others, and return these."""
+        while True:
+            wave = self.waiting
+            wave[waiter] = None
+            if wave is self.waiting:
+                return wave
+            # They were taken in between, perhaps for what this one has seen already. None of them
+            # is woken again.
+            wave.let_go(waiter)
 
 
 class ThreadWaiter:
@@ -101,17 +117,13 @@ class ThreadWaiter:
         """
         self._token.acquire(blocking=False)
         self.armed = True
-        lists = [audience.waiting for audience in self._audiences]
-        for each in lists:
-            each[self] = None
+        waves = [audience.add(self) for audience in self._audiences]
         try:
             return ready() or self._token.acquire(timeout=-1 if timeout is None else timeout)
         finally:
             self.armed = False
-            for each in lists:
-                # Who is no longer on its list was taken off it to be woken, and goes on with that.
-                if each.pop(self, self) is self:
-                    each.go_on()
+            for wave in waves:
+                wave.let_go(self)
 
 
 class LoopAudience:

@@ -136,8 +136,9 @@ def companion(make: Callable[[Engine], C]) -> C:
     """What ``make`` makes of the engine: once, for as long as that is in use."""
     found: C | None = _companions.get(make)
     if found is None:
-        now = engine()
+        # With the lock held, or it might be made of what another thread has just replaced.
         with _lock:
+            now = engine()
             found = _companions.get(make)
             if found is None:
                 found = _companions[make] = make(now)

@@ -37,6 +37,10 @@ class Gathering:
         if not audience.members:
             del self._loops[loop]
 
+    def take(self) -> Wave:
+        """The threads that wait now, for ``wake``."""
+        return self.threads.take()
+
     def wake(self, wave: Wave) -> None:
         """Have all woken who wait: the threads of ``wave``, and on each loop those that are there.
 

@@ -46,7 +46,7 @@ class Memory:
             hub.metrics.published()
             if not hub.listeners:
                 return event_id
-            wave = hub.threads.take()
+            wave = hub.take()
         hub.wake(wave)
         return event_id
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any, Final
 
-from streamkit.channels.audience import Wave
 from streamkit.channels.gathering import Gathering
 from streamkit.channels.hubs import lock
 from streamkit.resumable.entry import wire
@@ -105,7 +104,3 @@ class Log(Gathering):
     def fail(self, error: BaseException) -> None:
         """It is not to be had."""
         self.error = error
-
-    def take(self) -> Wave:
-        """The threads that wait, for ``wake``."""
-        return self.threads.take()

@@ -285,6 +285,33 @@ def test_a_thread_that_times_out_is_no_weak_link() -> None:
     assert not audience.waiting
 
 
+def test_who_comes_as_the_others_are_taken_waits_for_what_is_next() -> None:
+    """For it has seen what these are woken for, and is to be woken with nobody but the next."""
+    audience = audiences.ThreadAudience()
+    early, late = (audiences.ThreadWaiter([audience]) for _ in range(2))
+
+    class Taken(audiences.Wave):
+        """While the second is on its way to it."""
+
+        def __setitem__(self, waiter: audiences.ThreadWaiter, value: None) -> None:
+            if waiter is late:
+                audience.take().go_on()
+            super().__setitem__(waiter, value)
+
+    audience.waiting = Taken()
+    threads = [threading.Thread(target=early.wait, args=(lambda: False, WAIT))]
+    threads[0].start()
+    wait_until(lambda: early in audience.waiting)
+    woken: list[bool] = []
+    threads.append(threading.Thread(target=lambda: woken.append(late.wait(lambda: False, WAIT))))
+    threads[1].start()
+    wait_until(lambda: late in audience.waiting)
+    audience.take().go_on()
+    for thread in threads:
+        thread.join(WAIT)
+    assert woken == [True]
+
+
 def test_a_loop_that_is_closed_is_no_hindrance(channel: Channel) -> None:
     runner = asyncio.Runner()
 

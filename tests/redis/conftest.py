@@ -8,6 +8,7 @@ from redis_followers import until
 from redis_server import RedisServer, redis_server
 
 from streamkit import channels, log
+from streamkit.channels.redis import link, server
 from streamkit.channels.redis.engine import Redis
 from streamkit.channels.redis.log import SCRIPT
 
@@ -16,8 +17,8 @@ _names = count()
 
 @pytest.fixture(scope="session")
 def running_redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
+    with redis_server() as running:
+        yield running
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def redis(running_redis: RedisServer) -> RedisServer:
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
     """A server that may be killed."""
-    with redis_server() as server:
-        yield server
+    with redis_server() as running:
+        yield running
 
 
 @pytest.fixture
@@ -59,6 +60,13 @@ def process(redis: RedisServer, processes: Callable[[str], Redis]) -> Redis:
 @pytest.fixture
 def other(redis: RedisServer, processes: Callable[[str], Redis]) -> Redis:
     return processes(redis.url)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is slow to answer, as the machine is busy, is none that is away."""
+    for module in (server, link):
+        monkeypatch.setattr(module, "PATIENCE", 10.0)
 
 
 @pytest.fixture

@@ -3,17 +3,19 @@
 import asyncio
 import itertools
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
 from answers.suite import Suite, data_of
-from combinations import AsyncSource, SyncSource
+from combinations import COMBINATIONS, AsyncSource, SyncSource
 from redis.crc import key_slot
 from redis_followers import until
 from redis_server import RedisServer, redis_server
@@ -25,7 +27,13 @@ from streamkit.resumable.redis import reader, script, writer
 from streamkit.resumable.redis.keeper import RedisKeeper
 from streamkit.resumable.redis.script import append, blocks_from, keys_of, packed
 
+pytestmark = pytest.mark.usefixtures("patient")
 
+PAGE = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
+
+
+# What differs between the others is the same wherever answers are kept.
+@pytest.mark.parametrize("combination", COMBINATIONS[::3], indirect=True)
 class TestInRedis(Suite):
     @pytest.fixture(autouse=True)
     def _in_redis(self, redis: RedisServer) -> Iterator[None]:
@@ -254,6 +262,25 @@ class TestProcesses:
         with pytest.raises(ConnectionError, match="WRONGTYPE"):
             one.stop()
         assert data_of(rest(one.start(SyncSource(["a"]), "other"))) == [b"a"]
+
+
+def test_a_user_with_no_more_rights_than_the_page_says(
+    redis: RedisServer, processes: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader.AnswerReader, "chores_interval", 0.02)
+    monkeypatch.setattr(reader, "RENEWAL", 0.05)
+    redis.ask("ACL", "SETUSER", "shop", "reset")
+    for rights in re.findall("ACL SETUSER shop (.*)", PAGE):
+        redis.ask("ACL", "SETUSER", "shop", *rights.split())
+    one, two = (processes(redis.url.replace("//", "//shop:s3cret@")) for _ in range(2))
+    first, second = one.start(Gated(["a"])), two.follow()
+    events(first, 1)
+    events(second, 1)
+    redis.ask("PEXPIRE", keys_of(NAME)[1], 1000)
+    until(lambda: redis.ask("PTTL", keys_of(NAME)[1]) > 10_000)
+    assert two.stop() is True
+    assert rest(first) == rest(second) == b""
+    assert data_of(rest(two.follow())) == [b"a"]
 
 
 INTERRUPTED = b'{"error":"interrupted"}'

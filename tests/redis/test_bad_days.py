@@ -328,6 +328,35 @@ class TestLost:
             data += follower.data(1)
         assert data == (["newest"] if publisher == "knows nothing" else ["new", "newest"])
 
+    def test_as_many_new_entries_as_were_lost_in_a_failover(
+        self, redis: RedisServer, processes: Processes, other: Redis, name: str
+    ) -> None:
+        """Published at once by one who knows nothing: the numbers alone do not tell."""
+        process = processes(redis.url)
+        follower = Follower(other, name).placed()
+        for n in range(5):
+            publish(process, name, n)
+        kept = redis.ask("DUMP", key_of(name))
+        for n in range(5, 8):
+            publish(process, name, n)
+        assert follower.data(8) == [*range(8)]
+        with redis.client() as client:
+            client.execute_command("RESTORE", key_of(name), 0, kept, "REPLACE")
+        stranger = processes(redis.url)
+
+        async def publish_at_once() -> list[str]:
+            new = [stranger.apublish(name, frame_of(n)) for n in range(8, 13)]
+            return await asyncio.gather(*new)
+
+        *_, last = asyncio.run(publish_at_once())
+        assert parsed(last).number == 10
+        while not follower.gaps:
+            follower.event()
+        assert follower.gaps == [None]
+        newest = publish(stranger, name, "newest")
+        assert parsed(newest) > parsed(last)
+        assert follower.data(1) == ["newest"]
+
     def test_a_replica_that_lacks_the_newest_takes_over(
         self, own_redis: RedisServer, processes: Processes, name: str
     ) -> None:

@@ -3,12 +3,15 @@
 import asyncio
 from typing import Any
 
+import pytest
 from redis_followers import Follower, parsed, publish, until
 from redis_server import RedisServer
 
 from streamkit import Channel, channels
 from streamkit.channels.redis.engine import Redis
 from streamkit_adapters.asgi import StreamingService
+
+pytestmark = pytest.mark.usefixtures("patient")
 
 CLIENTS = 500
 

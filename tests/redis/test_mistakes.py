@@ -15,6 +15,7 @@ from redis_server import RedisServer
 
 from streamkit import channels
 from streamkit.channels.frame import frame_of
+from streamkit.channels.redis import histories
 from streamkit.channels.redis import reader as readers
 from streamkit.channels.redis.engine import Redis
 from streamkit.channels.redis.log import SCRIPT, key_of
@@ -73,8 +74,8 @@ def test_a_user_without_the_rights(
 def test_a_user_with_no_more_rights_than_the_page_says(
     redis: RedisServer, processes: Processes, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readers, "KEEP_INTERVAL", 0.0)
-    monkeypatch.setattr(readers, "CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr(histories, "KEEP_INTERVAL", 0.0)
+    monkeypatch.setattr(histories.HistoryReader, "chores_interval", 0.05)
     monkeypatch.setattr(readers, "SILENCE", 0.1)
     (rights,) = re.findall(r"ACL SETUSER shop on >s3cret (.*)", PAGE)
     redis.ask("ACL", "SETUSER", "shop", "reset", "on", ">s3cret", *rights.split())

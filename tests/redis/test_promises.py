@@ -23,6 +23,8 @@ from streamkit.channels.redis import histories
 from streamkit.channels.redis.engine import Redis
 from streamkit.channels.redis.log import KEEP_FOR, key_of
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 VALUES: list[Any] = [
     {"id": 7},
     "text",

@@ -142,10 +142,9 @@ class Redis:
                 self._reader.want(hub)
 
     def _count(self, name: str, hub: Hub | None) -> None:
-        if hub is not None:
-            hub.metrics.published()
-        else:
-            channel_metrics(name, registry_in_use()).published()
+        metrics = channel_metrics(name, registry_in_use()) if hub is None else hub.metrics
+        with lock:
+            metrics.published()
 
     def _looked(self, names: Sequence[str], replies: list[Any]) -> list[Position]:
         return [self._note(name, reply) for name, reply in zip(names, replies, strict=True)]

@@ -13,6 +13,7 @@ from streamkit.channels.metrics import count_reader
 from streamkit.channels.position import Position
 from streamkit.channels.redis.log import (
     KEEP_FOR,
+    MAX_NUMBER,
     channel_of,
     frame_from,
     key_of,
@@ -42,7 +43,8 @@ class HistoryReader(Reader[Hub]):
         """Called, like ``anteroom``, with the lock held."""
         self._hubs = hubs
         self._anterooms: dict[Hub, Anteroom] = {}
-        self._grown: dict[Hub, None] = {}
+        # Of which the server has given a number twice.
+        self._doubled: set[Hub] = set()
         self._keep_at = 0.0
         super().__init__(server)
 
@@ -78,20 +80,17 @@ class HistoryReader(Reader[Hub]):
             with lock:
                 self._hubs.append(hub, _frame(hub, kept))
             self._grown[hub] = None
-        elif position > ring.position or not _is_the_same(ring, position, kept):
-            # Something is missing, or a server forgot what it had told, and told another.
-            with lock:
-                self._wanted[hub] = None
-
-    def _wake_grown(self) -> None:
-        grown, self._grown = self._grown, {}
-        for hub in grown:
-            with lock:
-                wave = hub.threads.take()
-            hub.wake(wave)
+            return
+        if position <= ring.position:
+            if _is_the_same(hub, position, kept):
+                return
+            # A server forgot what it had told, and told another.
+            self._doubled.add(hub)
+        with lock:
+            self._wanted[hub] = None
 
     def _read(self, portion: list[Hub]) -> None:
-        looks = scripts(look(hub.name, _seen(hub)) for hub in portion)
+        looks = scripts(look(hub.name, self._seen(hub)) for hub in portion)
         found: list[tuple[Hub, Position]] = []
         for hub, reply in zip(portion, run_scripts(self._questions, looks), strict=True):
             if isinstance(reply, ResponseError):
@@ -103,6 +102,7 @@ class HistoryReader(Reader[Hub]):
             position = position_from(reply)
             if position is None:
                 raise ConnectionError(f"the id {reply!r:.80} is none of streamkit's")
+            self._doubled.discard(hub)
             found.append((hub, position))
         to_read = [(hub, top) for hub, top in found if hub.ring.position != top]
         # Of a history that has just begun there is nothing to be read.
@@ -117,12 +117,23 @@ class HistoryReader(Reader[Hub]):
             if top.number:
                 entries = self._questions.read_response(disable_decoding=True)
             _apply(self._hubs, hub, top, entries)
-        for hub, _ in found:
-            with lock:
+            self._grown[hub] = None
+        with lock:
+            for hub, _ in found:
                 if hub in self._anterooms and hub.ring.epoch:
                     self._anterooms.pop(hub).give_way(hub.ring)
-                wave = hub.threads.take()
-            hub.wake(wave)
+                    self._grown[hub] = None
+
+    def _seen(self, hub: Hub) -> Position | None:
+        """The highest position that this process has seen, or the last one there can be.
+
+        That is of a history in which numbers were given twice: whatever it has come to by now, it
+        is to begin anew.
+        """
+        position = hub.ring.position
+        if hub in self._doubled:
+            return position._replace(number=MAX_NUMBER)
+        return position if position.epoch else None
 
     def _do_chores(self, now: float) -> None:
         with lock:
@@ -138,10 +149,6 @@ class HistoryReader(Reader[Hub]):
                 checked(exchange(self._questions, keep[start : start + 1000]))
 
 
-def _seen(hub: Hub) -> Position | None:
-    return hub.ring.position if hub.ring.epoch else None
-
-
 def _frame(hub: Hub, kept: bytes) -> Frame:
     """What was kept of an event; of what cannot be read, that one is missing."""
     frame = frame_from(kept)
@@ -151,13 +158,14 @@ def _frame(hub: Hub, kept: bytes) -> Frame:
     return frame
 
 
-def _is_the_same(ring: Ring, position: Position, kept: bytes) -> bool:
+def _is_the_same(hub: Hub, position: Position, kept: bytes) -> bool:
     """Whether the event of this position, not after the latest one, is this one as far as known."""
-    if position.epoch < ring.epoch:
-        return True
-    with suppress(KeyError):
-        return ring.frame(position.number) == frame_from(kept)
-    return position.number < ring.first
+    ring = hub.ring
+    if position.epoch == ring.epoch:
+        # It may be no longer here.
+        with suppress(KeyError):
+            return ring.frame(position.number) == _frame(hub, kept)
+    return True
 
 
 def _range(hub: Hub, top: Position) -> Sequence[bytes]:

@@ -19,6 +19,7 @@ from streamkit.channels.ring import MAX_BYTES, MAX_EVENTS, MIN_EVENTS
 
 __all__ = [
     "KEEP_FOR",
+    "MAX_NUMBER",
     "SCRIPT",
     "SHA",
     "channel_of",
@@ -36,6 +37,9 @@ KEEP_FOR: Final = 3 * 3600 + 600
 More than two ages of a stream, as in memory; and as much longer as those who listen wait between
 two times that they say so.
 """
+
+MAX_NUMBER: Final = 10**15 - 1
+"""Of an event, at the most: one with more digits is not read, as Lua could not count it."""
 
 SCRIPT: Final = b"""
 -- KEYS: the stream. ARGV: milliseconds that it is kept, the highest id that the caller has seen,

@@ -17,13 +17,14 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from redis.exceptions import RedisError, ResponseError
 
+from streamkit.channels.gathering import Gathering
 from streamkit.channels.hubs import lock
 from streamkit.channels.redis.server import Server, exchange, what_is_wrong
 from streamkit.log import say
 
 __all__ = ["Reader", "checked", "own_channel"]
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Gathering)
 
 PATIENCE: Final = 5.0
 """Seconds that the server may take for an answer, to this thread that nobody waits for.
@@ -82,6 +83,8 @@ class Reader(ABC, Generic[T]):
         self._subscribed: dict[bytes, T] = {}
         # Subscribed to, and not yet read: a message tells nothing that is not read then.
         self._loading: set[T] = set()
+        # Who waits for what came of these is yet to be woken.
+        self._grown: dict[T, None] = {}
         self._unconfirmed: set[bytes] = set()
         self._probe = own_channel(process or secrets.token_hex(8).encode())
         self._heard_at = self._probed_at = 0.0
@@ -118,18 +121,14 @@ class Reader(ABC, Generic[T]):
 
     @abstractmethod
     def _read(self, portion: list[T]) -> None:
-        """Bring some topics up to what they are on the server."""
+        """Bring some topics up to what they are on the server: they have grown then."""
 
     @abstractmethod
     def _take_message(self, topic: T, content: bytes) -> None:
-        """What a message of a topic tells."""
+        """What a message of a topic tells. It may have grown by that."""
 
     def _take_own(self, content: bytes) -> None:
         """What a message to this process alone tells."""
-
-    @abstractmethod
-    def _wake_grown(self) -> None:
-        """Have those woken who wait for what messages have told since the last time."""
 
     @abstractmethod
     def _do_chores(self, now: float) -> None:
@@ -171,6 +170,8 @@ class Reader(ABC, Generic[T]):
                 except Exception as error:
                     # Any, or all who listen here would never hear of anything again.
                     self._say_away(error)
+                # Of what came last, before the server was gone.
+                self._wake_grown()
                 self._disconnect()
                 if not self._is_over():
                     self._pause(delay * random.uniform(0.5, 1))
@@ -280,6 +281,13 @@ class Reader(ABC, Generic[T]):
                 break
             self._take(subscription.read_response(disable_decoding=True))
         self._wake_grown()
+
+    def _wake_grown(self) -> None:
+        grown, self._grown = self._grown, {}
+        for topic in grown:
+            with lock:
+                wave = topic.take()
+            topic.wake(wave)
 
     def _take(self, reply: Any) -> None:
         self._heard_at = time.monotonic()

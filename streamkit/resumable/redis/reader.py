@@ -59,7 +59,6 @@ class AnswerReader(Reader[Log]):
 
     def __init__(self, server: Server, answers: Answers, process: bytes) -> None:
         self._answers = answers
-        self._grown: dict[Log, None] = {}
         self._needed_at = time.monotonic()
         self.is_last = False
         """Whether no answer is to come that did not come already."""
@@ -99,13 +98,6 @@ class AnswerReader(Reader[Log]):
             with lock:
                 self._wanted[topic] = None
 
-    def _wake_grown(self) -> None:
-        grown, self._grown = self._grown, {}
-        for log in grown:
-            with lock:
-                wave = log.take()
-            log.wake(wave)
-
     def _read(self, portion: list[Log]) -> None:
         with lock:
             asked = [log.asked for log in portion]
@@ -134,7 +126,6 @@ class AnswerReader(Reader[Log]):
                     log.begin(epoch)
             self._read_up_to(log, top)
             self._grown[log] = None
-        self._wake_grown()
 
     def _read_up_to(self, log: Log, top: int) -> None:
         stream = keys_of(log.name)[0]

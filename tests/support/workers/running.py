@@ -138,10 +138,16 @@ class Browser(threading.Thread):
 
     def texts(self, count: int) -> list[str]:
         """Of the next events, gaps among them."""
-        found = [self.events.get(timeout=PATIENCE) for _ in range(count)]
-        return [
-            each.data if each.type == "message" else f"{each.type} {each.data}" for each in found
-        ]
+        found: list[str] = []
+        while len(found) < count:
+            try:
+                event = self.events.get(timeout=PATIENCE)
+            except queue.Empty:
+                raise AssertionError(
+                    f"nothing came after {found}, {self.last_event_id!r}, of process {self.process}"
+                ) from None
+            found.append(event.data if event.type == "message" else f"{event.type} {event.data}")
+        return found
 
     def leave(self) -> None:
         self._has_left = True

@@ -1,0 +1,180 @@
+"""A Redis that is killed and comes back, while several processes publish and several serve."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from redis_server import redis_server
+from workers.running import Running
+
+from streamkit import Channel, channels
+from streamkit.channels.position import Position, positions
+from streamkit.testing import SSEDecoder
+
+SERVERS = [
+    "uvicorn {asgi} --port {port} --workers 2 --timeout-worker-healthcheck 60",
+    "gunicorn {wsgi} --bind 127.0.0.1:{port} -k gthread --threads 120 --no-control-socket",
+]
+
+EACH = 100
+"""Subscribers of each process."""
+
+PROCESSES = 3
+PUBLISHERS = 3
+
+KILLED = 3
+"""How often."""
+
+EVENTS = 50
+"""How many everybody has before, in between and afterwards."""
+
+
+class Subscriber:
+    """Numbers go up by one from event to event, or a gap says by how many."""
+
+    def __init__(self) -> None:
+        self.begun: Position | None = None
+        self.position: Position | None = None
+        self.received: set[str] = set()
+        self.gaps: list[int | None] = []
+
+    async def read(self, port: int, name: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(
+                f"GET /live?channel={name} HTTP/1.1\r\nHost: localhost\r\n"
+                "Accept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n".encode()
+            )
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+            decoder = SSEDecoder()
+            while size := int(await reader.readline(), 16):
+                for event in decoder.feed((await reader.readexactly(size + 2))[:-2]):
+                    self._take(event)
+            raise AssertionError("the stream has ended")
+        finally:
+            writer.close()
+
+    def _take(self, event: Any) -> None:
+        found, before = positions(event.last_event_id, 1), self.position
+        assert found is not None
+        (position,) = found
+        if event.type == "subscribed":
+            assert before is None
+            self.begun = position
+        elif event.type == "gap":
+            missed = json.loads(event.data)["missed"]
+            self.gaps.append(missed)
+            assert before is not None
+            if missed is None:
+                assert position.epoch > before.epoch
+            else:
+                assert position == (before.epoch, before.number + missed)
+        else:
+            assert before is not None
+            assert position == (before.epoch, before.number + 1)
+            self.received.add(event.last_event_id)
+        self.position = position
+
+
+def publisher(url: str, name: str) -> "subprocess.Popen[str]":
+    path = os.pathsep.join(sys.path)
+    return subprocess.Popen(
+        [sys.executable, "-m", "publishers.crowd", name],
+        env={**os.environ, "PYTHONPATH": path, "STREAMKIT_CHANNELS": url},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("options", [("--appendonly", "yes", "--appendfsync", "always"), ()])
+def test_a_redis_that_is_killed_under_load(options: tuple[str, ...]) -> None:
+    name = "soak"
+    with redis_server(*options) as redis, ExitStack() as stack:
+        servers = [
+            stack.enter_context(Running(command, {"STREAMKIT_CHANNELS": redis.url}))
+            for command in SERVERS
+        ]
+
+        async def main() -> tuple[list[Subscriber], list[Any]]:
+            subscribers = [Subscriber() for _ in range(EACH * PROCESSES)]
+            tasks = [
+                asyncio.create_task(subscriber.read(servers[number % PROCESSES == 0].port, name))
+                for number, subscriber in enumerate(subscribers)
+            ]
+
+            async def until(condition: Any) -> None:
+                async with asyncio.timeout(60):
+                    while not condition():
+                        for task in tasks:
+                            assert not task.done() or task.result()
+                        await asyncio.sleep(0.05)
+
+            await until(lambda: all(each.begun for each in subscribers))
+            assert redis.connections() == 2 * PROCESSES
+            publishers = [publisher(redis.url, name) for _ in range(PUBLISHERS)]
+            try:
+                await until(lambda: all(len(each.received) > EVENTS for each in subscribers))
+                for _ in range(KILLED):
+                    redis.kill()
+                    await asyncio.sleep(2)
+                    await asyncio.to_thread(redis.start)
+                    before = [len(each.received) for each in subscribers]
+                    await until(
+                        lambda before=before: all(
+                            len(each.received) > had + EVENTS
+                            for each, had in zip(subscribers, before, strict=True)
+                        )
+                    )
+                told = []
+                for each in publishers:
+                    output, _ = await asyncio.to_thread(each.communicate, "", timeout=30)
+                    told.append(json.loads(output))
+            finally:
+                for each in publishers:
+                    each.kill()
+                    each.wait()
+            channels.use(redis.url)
+            last = await Channel(name).apublish("last")
+            channels.use(None)
+            await until(lambda: all(last in each.received for each in subscribers))
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(task.cancelled() for task in tasks)
+            return subscribers, told
+
+        subscribers, told = asyncio.run(main())
+        published = {event_id for each in told for event_id in each["published"]}
+        figures = {
+            "published": len(published),
+            "refused": sum(each["refused"] for each in told),
+            "longest publish": max(each["longest"] for each in told),
+            "received by each": len(subscribers[0].received),
+            "gaps": Counter(
+                "all" if gap is None else "some" for each in subscribers for gap in each.gaps
+            ),
+        }
+        print(figures)
+        assert len(published) == sum(len(each["published"]) for each in told)
+        assert figures["refused"] > 0
+        # A machine that is busy with others is no fault.
+        assert figures["longest publish"] < 3
+        for each in told:
+            assert each["threads"] == ["MainThread"]
+        for subscriber in subscribers:
+            # Once for each time that its data was lost. Any other gap is one of who was slow.
+            assert subscriber.gaps.count(None) == (0 if options else KILLED)
+            if not subscriber.gaps:
+                assert published <= subscriber.received
+        end = time.monotonic() + 30
+        while redis.connections() > 2 * PROCESSES:
+            assert time.monotonic() < end
+            time.sleep(0.1)

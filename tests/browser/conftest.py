@@ -123,3 +123,46 @@ def browser(chrome: Chrome, downloads: Path) -> Chrome:
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(downloads)}
     )
     return chrome
+
+
+@contextmanager
+def running_chat(data: Path, *arguments: str) -> Iterator[str]:
+    """The origin of a process of the chat, on a free port."""
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-m", "chat", "--port", "0", "--data", str(data)),
+            *("--words-per-second", "60", *arguments),
+        ],
+        env=demo_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout
+            said = process.stdout.readline()
+            found = re.search(r"http://[\d.:]+", said)
+            assert found, f"the chat has not started:\n{said}{process.stdout.read()}"
+            yield found[0]
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="session", params=["fastapi", "flask"])
+def chat(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The origin of the chat, behind each framework."""
+    data = tmp_path_factory.mktemp("chat") / "chat.sqlite3"
+    with running_chat(data, *(["--flask"] if request.param == "flask" else [])) as origin:
+        yield origin
+
+
+@pytest.fixture
+def chats_on_redis(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The origins of two, behind FastAPI and behind Flask, that have the same chats."""
+    data = tmp_path / "chat.sqlite3"
+    with (
+        redis_server() as redis,
+        running_chat(data, "--redis", redis.url) as one,
+        running_chat(data, "--redis", redis.url, "--flask") as other,
+    ):
+        yield one, other

@@ -10,7 +10,7 @@ PAGES = [
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/**/*.md"),
     ROOT / "benchmarks" / "README.md",
-    ROOT / "examples" / "demo" / "README.md",
+    *ROOT.glob("examples/*/README.md"),
 ]
 
 

@@ -1,0 +1,189 @@
+"""The chat's page in a real browser: its answers survive what befalls pages."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.request import urlopen
+from uuid import uuid4
+
+import pytest
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+SECONDS = 30
+
+LONG = "Tell a long story"
+"""Whose answer takes half a minute: whatever is done to it, it is in the middle."""
+
+FAILING = "Fail in the middle"
+
+
+class Page:
+    """One of the pages of a chat: what it shows of the latest answer."""
+
+    def __init__(self, browser: Chrome, origin: str, chat: str) -> None:
+        self.browser = browser
+        self.origin = origin
+        self.chat = chat
+        browser.get(f"{origin}/#{chat}")
+        self.window = browser.current_window_handle
+        self.until(lambda: self.find("[data-field=about]").text)
+
+    def find(self, selector: str) -> Any:
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def show(self) -> None:
+        self.browser.switch_to.window(self.window)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        WebDriverWait(
+            self.browser, SECONDS, 0.05, (NoSuchElementException, StaleElementReferenceException)
+        ).until(lambda _: condition())
+
+    def ask(self, question: str) -> None:
+        before = len(self.questions())
+        self.find("#question").send_keys(question)
+        self.find("[type=submit]").click()
+        self.until(lambda: len(self.questions()) == before + 1)
+
+    def stop(self) -> None:
+        self.find("[data-action=stop]").click()
+        self.until(lambda: self.ending() == "stopped")
+
+    def questions(self) -> list[str]:
+        found = self.browser.find_elements(By.CSS_SELECTOR, ".messages .question")
+        return [question.text for question in found]
+
+    def text(self) -> str:
+        """As it was made of what came."""
+        text: str = self.browser.execute_script(
+            "return [...document.querySelectorAll('.messages li:last-child .text p')]"
+            ".map((paragraph) => paragraph.textContent).join('\\n\\n')"
+        )
+        return text
+
+    def ending(self) -> str | None:
+        ending: str | None = self.find(".messages li:last-child").get_attribute("data-ending")
+        return ending
+
+    def goes_on(self) -> str:
+        """Wait for some words more; what is there by then."""
+        before = self.text()
+        self.until(lambda: len(self.text()) > len(before) + 20)
+        return self.text()
+
+    def kept(self) -> list[dict[str, Any]]:
+        """What the server has of this chat."""
+        with urlopen(f"{self.origin}/chats/{self.chat}") as state:
+            messages: list[dict[str, Any]] = json.load(state)["messages"]
+        return messages
+
+    def shows_what_is_kept(self) -> bool:
+        text = self.text()
+        return bool(text) and self.kept()[-1]["answer"] == text
+
+    def reload(self, *how: Callable[[], None]) -> None:
+        """In the middle of an answer; return when there is more of it than before."""
+        before = self.text()
+        for step in how:
+            step()
+        self.until(lambda: len(self.text()) > len(before))
+        assert self.goes_on().startswith(before)
+
+
+@pytest.fixture
+def page(browser: Chrome, chat: str) -> Iterator[Page]:
+    page = Page(browser, chat, uuid4().hex)
+    console(browser)
+    yield page
+    # But for what is to be expected: the connection that a failed answer breaks off.
+    assert [each for each in console(browser) if "INCOMPLETE_CHUNKED" not in each["message"]] == []
+
+
+@pytest.fixture
+def second_tab(browser: Chrome) -> Iterator[None]:
+    first = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    yield
+    browser.close()
+    browser.switch_to.window(first)
+
+
+def console(browser: Chrome) -> list[Any]:
+    messages: list[Any] = browser.get_log("browser")  # type: ignore[no-untyped-call]
+    return messages
+
+
+def test_an_answer_comes_word_by_word_to_its_end(page: Page) -> None:
+    page.ask("Why do clients come back?")
+    page.goes_on()
+    assert page.ending() == "open"
+    page.until(lambda: page.ending() == "done")
+    page.until(page.shows_what_is_kept)
+
+
+def test_a_reload_in_the_middle_loses_and_repeats_nothing(page: Page) -> None:
+    page.ask(LONG)
+    page.goes_on()
+    page.reload(page.browser.refresh)
+    # As one that was closed.
+    page.reload(lambda: page.browser.get("about:blank"), page.browser.back)
+    before = page.text()
+    page.stop()
+    page.until(page.shows_what_is_kept)
+    assert page.text().startswith(before)
+    assert page.questions() == [LONG]
+
+
+def test_a_second_tab_follows_and_stops(page: Page, second_tab: None) -> None:
+    second = Page(page.browser, page.origin, page.chat)
+    page.show()
+    page.ask(LONG)
+    begun = page.goes_on()
+    second.show()
+    second.until(lambda: second.text().startswith(begun))
+    second.goes_on()
+    second.stop()
+    page.show()
+    page.until(lambda: page.ending() == "stopped")
+    page.until(page.shows_what_is_kept)
+    ended = page.text()
+    second.show()
+    second.until(lambda: second.text() == ended)
+
+
+def test_what_fails_in_the_middle_says_so_and_the_chat_goes_on(page: Page) -> None:
+    page.ask(FAILING)
+    page.until(lambda: page.ending() == "failed")
+    assert page.find(".ending").text.startswith("The model failed here.")
+    page.until(page.shows_what_is_kept)
+    page.find(".ending button").click()
+    page.until(lambda: len(page.questions()) == 2 and page.ending() == "failed")
+    page.ask("Why?")
+    page.until(lambda: page.ending() == "done")
+    assert page.questions() == [FAILING, FAILING, "Why?"]
+    endings = ["failed", "failed", "done"]
+    page.until(lambda: [message["ending"] for message in page.kept()] == endings)
+
+
+def test_what_one_process_makes_is_followed_and_stopped_in_another(
+    browser: Chrome, chats_on_redis: tuple[str, str], second_tab: None
+) -> None:
+    one, other = chats_on_redis
+    there = Page(browser, other, uuid4().hex)
+    browser.switch_to.new_window("tab")
+    here = Page(browser, one, there.chat)
+    here.ask(LONG)
+    begun = here.goes_on()
+    there.show()
+    there.until(lambda: there.text().startswith(begun))
+    there.goes_on()
+    there.stop()
+    here.show()
+    here.until(lambda: here.ending() == "stopped")
+    here.until(here.shows_what_is_kept)
+    browser.close()
+    there.show()
+    there.until(there.shows_what_is_kept)

@@ -17,6 +17,7 @@ ELSEWHERE = {
     "channels.md": "tests/docs/test_channels.py",
     "django.md": "tests/django/test_database.py",
     "flask.md": "tests/docs/test_frameworks.py",
+    "llm.md": "tests/clients/test_llm.py",
     "plain.md": "tests/docs/test_frameworks.py",
     "recipes.md": "tests/docs/test_recipes.py",
     "resumable.md": "tests/docs/test_resumable.py",

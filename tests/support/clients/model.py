@@ -10,8 +10,15 @@ from typing import Any
 __all__ = ["Model", "model"]
 
 
+WAIT = 20.0
+"""Seconds after which nobody will say that it is to go on."""
+
+
 class Model(ThreadingHTTPServer):
-    """Answers a question with its words; ``refuse`` and ``break`` are answered so."""
+    """Answers a question with its words; ``refuse`` and ``break`` are answered so.
+
+    With ``wait`` the rest, a word ``on``, comes once ``goes_on`` is set.
+    """
 
     daemon_threads = True
 
@@ -20,6 +27,7 @@ class Model(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.was_left = threading.Event()
         """Whether a client went away before the end of its answer."""
+        self.goes_on = threading.Event()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,6 +57,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send({"choices": [{"delta": {"content": word}, "index": 0}]})
             if question.startswith("break"):
                 return
+            if question.startswith("wait"):
+                self.server.goes_on.wait(WAIT)
+                self._send({"choices": [{"delta": {"content": "on"}, "index": 0}]})
             while question.startswith("endless"):
                 self._send({"choices": [{"delta": {"content": "on"}, "index": 0}]})
         except OSError:

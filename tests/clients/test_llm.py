@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +18,7 @@ from clients.model import WAIT, Model, model
 from node import NODE
 from pages import run
 
-from streamkit import channels
+from streamkit import channels, lossless
 from streamkit.testing import connect
 
 SCRIPT = Path(__file__).parents[1] / "support" / "clients" / "answers.js"
@@ -33,15 +33,6 @@ class Site:
         self.origin = origin
         self.names = names
         self.model = model
-
-    def wait_for(self, key: str) -> dict[str, str]:
-        """What is stored of this answer."""
-        deadline = time.monotonic() + WAIT
-        while key not in self.names["stored"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        stored: dict[str, str] = self.names["stored"][key]
-        return stored
 
 
 @pytest.fixture(scope="module")
@@ -159,29 +150,43 @@ def test_an_answer_is_stopped(site: Site, node: Mapping[str, str]) -> None:
     assert stop(url) == {"stopped": False}
 
 
+def http() -> Any:
+    return openai.DefaultHttpxClient(trust_env=False)
+
+
 def stop(url: str) -> Any:
-    with openai.DefaultHttpxClient(trust_env=False) as client:
+    with http() as client:
         return client.post(f"{url.partition('?')[0]}/stop").json()
 
 
 @pytest.mark.parametrize(
     ("prompt", "text", "ending"),
-    [("Why+not", "Whynot", "done"), ("break+off", "breakoff", "failed")],
+    [("Why not", "Whynot", "done"), ("break off", "breakoff", "failed")],
 )
 def test_what_was_said_is_stored_though_nobody_is_there(
     site: Site, node: Mapping[str, str], prompt: str, text: str, ending: str
 ) -> None:
-    url = url_of(site, prompt, "kept")
+    with http() as client:
+        key = client.post(f"{site.origin}/questions", json={"prompt": prompt}).json()["key"]
+        assert client.get(f"{site.origin}/questions/none/answer").status_code == 404
+    url = f"{site.origin}/questions/{key}/answer"
     with happening(node, "eventsource-parser", url) as happens:
-        next(happens)
-    stored = site.wait_for(url.rpartition("/")[2].partition("?")[0])
-    assert (stored["text"], stored["ending"]) == (text, ending)
+        first = next(happens)
+    deadline = time.monotonic() + WAIT
+    while not site.names["stored"][key]["ending"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert site.names["stored"][key] == {"prompt": prompt, "text": text, "ending": ending}
+    asked = len(site.model.asked)
+    assert all_that_happens(node, "eventsource-parser", url)[0] == first
+    assert len(site.model.asked) == asked
 
 
 WORDS = [
     {"event": "message", "data": '{"text":"break"}'},
     {"event": "message", "data": '{"text":"off"}'},
 ]
+LOST = {"error": "TypeError"}
 FAILED = '{"error":"failed"}'
 
 SEEN: dict[str, Said] = {
@@ -193,10 +198,10 @@ SEEN: dict[str, Said] = {
     "fetch-event-source": [
         *WORDS,
         {"event": "error", "data": FAILED},
-        {"error": "TypeError"},
+        LOST,
         {"error": "Expected content-type to be text/event-stream, Actual: null"},
     ],
-    "eventsource-parser": [*WORDS, {"event": "error", "data": FAILED}, {"error": "TypeError"}],
+    "eventsource-parser": [*WORDS, {"event": "error", "data": FAILED}, LOST],
 }
 
 
@@ -217,7 +222,7 @@ def completed(site: Site, prompt: str) -> Iterator[str]:
             api_key="none",
             max_retries=0,
             timeout=WAIT,
-            http_client=openai.DefaultHttpxClient(trust_env=False),
+            http_client=http(),
         ) as client,
         client.chat.completions.create(
             model="mine", messages=[{"role": "user", "content": prompt}], stream=True
@@ -291,6 +296,46 @@ def test_the_ai_sdk_is_told_of_errors(site: Site, node: Mapping[str, str]) -> No
     assert last["message"] == "The model gave up."
     *_, last = all_that_happens(node, "ask", api, uuid4().hex, "fault")
     assert last["error"] == "AI_TypeValidationError"
+
+
+# What breaks off, and tells nothing.
+
+
+@pytest.fixture
+def silent(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dialects as the page has them for those that never come back."""
+    silent = SimpleNamespace(start=lambda key, source: lossless(source))
+    monkeypatch.setitem(site.names, "answers", silent)
+
+
+@pytest.mark.usefixtures("silent")
+def test_openai_sees_what_breaks_off(site: Site) -> None:
+    got = []
+    with pytest.raises(openai.APIConnectionError):
+        for word in completed(site, "fault"):
+            got.append(word)
+    assert got == ["fault"]
+
+
+@pytest.mark.usefixtures("silent")
+def test_the_ai_sdk_sees_what_breaks_off(site: Site, node: Mapping[str, str]) -> None:
+    said = all_that_happens(node, "ask", f"{site.origin}/api/chat", uuid4().hex, "fault")
+    assert said[-1]["error"] == "TypeError"
+
+
+@pytest.mark.parametrize(
+    ("client", "said"),
+    [
+        ("EventSource", [{"data": '{"text":"fault"}'}, {"error": None, "closed": False}]),
+        ("fetch-event-source", [{"event": "message", "data": '{"text":"fault"}'}, LOST]),
+        ("eventsource-parser", [{"event": "message", "data": '{"text":"fault"}'}, LOST]),
+    ],
+)
+def test_a_reader_sees_what_breaks_off(
+    site: Site, node: Mapping[str, str], client: str, said: Said
+) -> None:
+    with happening(node, client, f"{site.origin}/answer?prompt=fault") as happens:
+        assert [next(happens) for _ in said] == said
 
 
 # The other frameworks.

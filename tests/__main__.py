@@ -4,7 +4,7 @@ Of all that comes from PyPI and npm the versions are pinned, and ``python3 tests
 newest; ``python3 tests -e newest`` runs the tests with those before. From Debian comes what it has.
 
 Sets up what they need first: tox in an environment of its own, every installed Python that is
-supported, and, with apt, a browser, nginx, PostgreSQL, Redis and Prometheus. Takes some ten
+supported, and, with apt, a browser, proxies, PostgreSQL, Redis and Prometheus. Takes some ten
 minutes.
 """
 
@@ -23,9 +23,11 @@ CONSTRAINTS = ROOT / "tests" / "constraints.txt"
 SUPPORTED = ("3.11", "3.12", "3.13")
 PROGRAMS = {
     "aria2c": "aria2",
+    "caddy": "caddy",
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "curl": "curl",
+    "haproxy": "haproxy",
     "ip": "iproute2",
     "nginx": "nginx",
     "promtool": "prometheus",

@@ -92,21 +92,21 @@ class Figures:
     def _run(self) -> None:
         psutil.cpu_percent()  # the first call only starts the measurement
         traffic, measured = psutil.net_io_counters(), time.monotonic()
+        cpu = received = sent = 0.0
         number = int(time.time() / PERIOD)
         while True:
             # Each one, though late; but not all those of a night in which the machine slept.
             number = max(number + 1, int(time.time() / PERIOD) - KEPT)
             time.sleep(max(0.0, number * PERIOD - time.time()))
-            before, since = traffic, measured
-            traffic, measured = psutil.net_io_counters(), time.monotonic()
-            sample = Sample(
-                id=number,
-                time=time.time(),
-                cpu=psutil.cpu_percent(),
-                memory=psutil.virtual_memory().percent,
-                received=(traffic.bytes_recv - before.bytes_recv) / (measured - since),
-                sent=(traffic.bytes_sent - before.bytes_sent) / (measured - since),
-            )
+            # A late one has too little time behind it to measure anything in, and is as the last.
+            if time.monotonic() - measured > PERIOD / 2:
+                before, since = traffic, measured
+                traffic, measured = psutil.net_io_counters(), time.monotonic()
+                cpu = psutil.cpu_percent()
+                received = (traffic.bytes_recv - before.bytes_recv) / (measured - since)
+                sent = (traffic.bytes_sent - before.bytes_sent) / (measured - since)
+            memory = psutil.virtual_memory().percent
+            sample = Sample(number, time.time(), cpu, memory, received, sent)
             with self._lock:
                 self._samples.append(sample)
             self.wake()

@@ -295,7 +295,7 @@ def test_as_many_exports_at_once_as_a_pool_has_connections(
 def test_the_example_of_the_page_on_django(client_class: Any, alias: str) -> None:
     """docs/django.md: rows that are read in one transaction."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "django.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    (example,) = re.findall(r"(?<!-->\n)```python\n(.*?)```", page, re.S)
     orders = Order.objects.using(alias).order_by("pk")
     names: dict[str, Any] = {"__name__": __name__, "Order": SimpleNamespace(objects=orders)}
     exec(example, names)

@@ -29,7 +29,8 @@ def fastapi_page() -> Page:
 
 @pytest.fixture(scope="module")
 def plain_page() -> Page:
-    return run("plain.md")
+    # Two programs, which have names in common.
+    return run("plain.md", ["WSGI"]) | run("plain.md", ["ASGI"])
 
 
 class TestFlask:

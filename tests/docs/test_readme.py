@@ -1,4 +1,4 @@
-"""The examples: they run, and the README shows them as they are."""
+"""The examples: they run, and the README and the docs show them as they are."""
 
 import re
 from importlib.util import module_from_spec, spec_from_file_location
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from asgi_client import get
+from pages import DOCS
 from werkzeug.test import Client
 
 from streamkit import kind
@@ -14,7 +15,10 @@ from streamkit.testing import Event, connect
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-SHOWN = re.findall(r"<!-- (\S+) -->\n```(?:python|js)\n(.*?)```", README, re.S)
+PROGRAM = re.compile(r"<!-- (examples/\S+) -->\n```(?:python|js)\n(.*?)```", re.S)
+SHOWN = PROGRAM.findall(README)
+PAGES = [shown for page in DOCS.glob("*.md") for shown in PROGRAM.findall(page.read_text())]
+"""Those that the pages of docs/ show."""
 
 
 def load(name: str) -> Any:
@@ -26,13 +30,15 @@ def load(name: str) -> Any:
     return module
 
 
-@pytest.mark.parametrize(("path", "shown"), SHOWN, ids=[path for path, _ in SHOWN])
-def test_the_readme_shows_the_file(path: str, shown: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "shown"), [*SHOWN, *PAGES], ids=[path for path, _ in [*SHOWN, *PAGES]]
+)
+def test_the_file_is_shown_as_it_is(path: str, shown: str) -> None:
     assert shown == (ROOT / path).read_text()
 
 
-def test_the_readme_shows_all_examples() -> None:
-    assert {path for path, _ in SHOWN} == {
+def test_all_examples_are_shown() -> None:
+    assert {path for path, _ in [*SHOWN, *PAGES]} == {
         f"examples/{path.name}" for path in (ROOT / "examples").glob("*.*")
     }
 
@@ -40,8 +46,14 @@ def test_the_readme_shows_all_examples() -> None:
 def test_every_block_of_code_is_run_by_a_test() -> None:
     """Those that are files, here and beside the frameworks; what a page does, by the clients."""
     blocks = re.findall(r"^```(\w+)\n", README, re.M)
-    # Commands: tests/servers/test_readme.py. The page without a file: tests/clients/test_page.py.
+    # Commands: tests/published/test_readme.py. The page without a file: tests/clients/test_page.py.
     assert len(blocks) == len(SHOWN) + blocks.count("sh") + 1
+
+
+def test_the_pictures_are_there_and_small() -> None:
+    pictures = re.findall(r' src(?:set)?="([^"]+)"', README)
+    assert len(pictures) == 2
+    assert sum((ROOT / path).stat().st_size for path in pictures) < 300_000
 
 
 def test_the_table_is_the_one_that_its_command_prints() -> None:
@@ -107,11 +119,6 @@ def test_the_download_of_the_example_for_flask_can_be_had_in_part() -> None:
     assert whole.data == (ROOT / "examples" / "flask_orders.py").read_bytes()
     part = client.get("/program", headers={"Range": "bytes=0-10"})
     assert (part.status_code, part.data) == (206, whole.data[:11])
-
-
-def test_the_example_for_fastapi_runs() -> None:
-    response = get(load("fastapi_orders").app, "/orders.csv", query=b"status=open")
-    assert response.body == b"id,status\r\n0,open\r\n1,open\r\n2,open\r\n"
 
 
 def test_the_example_for_wsgi_runs() -> None:

@@ -7,6 +7,7 @@ import tarfile
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -14,19 +15,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 EXTRAS = {"flask", "django", "starlette", "fastapi", "arrow", "br", "zstd", "redis", "otel"}
-
-
-def build(folder: Path, out: Path, *targets: str) -> None:
-    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(out)]
-    options = [option for target in targets for option in ("--target", target)]
-    subprocess.run([*command, *options], cwd=folder, check=True, capture_output=True)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("dist")
-    build(ROOT, out, "sdist", "wheel")
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +41,7 @@ def test_the_index_takes_them(built: Path) -> None:
 
 
 def test_the_source_distribution_builds_the_same_wheel(
-    built: Path, wheel: dict[str, bytes], tmp_path: Path
+    build: Any, built: Path, wheel: dict[str, bytes], tmp_path: Path
 ) -> None:
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as file:
@@ -83,3 +71,7 @@ def test_the_page_leads_to_files_of_the_repository(metadata: Message) -> None:
     assert ours
     assert [link for link in ours if not (ROOT / link.partition("#")[0]).exists()] == []
     assert [link for link in links if "://" not in link] == []
+    pictures = re.findall(r' src(?:set)?="([^"]+)"', page)
+    raw = "https://raw.githubusercontent.com/streamkit-http/streamkit/main/"
+    assert pictures
+    assert all((ROOT / picture.removeprefix(raw)).is_file() for picture in pictures)

@@ -10,7 +10,7 @@ import pytest
 from servers.bodies import BODIES, PIECE
 from servers.client import block, read_to_end
 from servers.harness import Row, Server, until
-from servers.nginx import Nginx, nginx
+from servers.proxies import Proxy, nginx
 
 (PIECES,) = (body for body in BODIES if body.path == "/download")
 (CSV,) = (body for body in BODIES if body.query.get("format") == "csv")
@@ -27,13 +27,13 @@ def version(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def proxy(server: Server, version: str) -> Iterator[Nginx]:
+def proxy(server: Server, version: str) -> Iterator[Proxy]:
     with nginx(server.origin, f"proxy_http_version {version};") as running:
         yield running
 
 
 def test_a_source_that_fails_midway_breaks_the_body_off(
-    row: Row, server: Server, proxy: Nginx, version: str, name: str
+    row: Row, server: Server, proxy: Proxy, version: str, name: str
 ) -> None:
     """With the setting on every server that breaks off what it sends itself."""
     expected = row.failure_of_http_1_0 if version == "1.0" else row.failure
@@ -60,7 +60,7 @@ def test_a_source_that_fails_midway_breaks_the_body_off(
 
 
 def test_an_event_arrives_while_the_stream_goes_on(
-    server: Server, proxy: Nginx, source: str, name: str
+    server: Server, proxy: Proxy, source: str, name: str
 ) -> None:
     with proxy.client() as client:
         client.ask("/letters", name=name, source=source)
@@ -78,7 +78,7 @@ def test_an_event_arrives_while_the_stream_goes_on(
 
 
 def test_a_row_of_ndjson_arrives_while_the_stream_goes_on(
-    server: Server, proxy: Nginx, source: str, name: str
+    server: Server, proxy: Proxy, source: str, name: str
 ) -> None:
     with proxy.client() as client:
         client.ask("/lines", name=name, source=source)

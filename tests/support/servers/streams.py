@@ -151,6 +151,8 @@ def answer(service: type[BaseStreamingService[R]], path: str, parameters: Mappin
         case "/download":
             pieces = query.source(lambda n: n.to_bytes(8, "big") * (64 * 1024 // 8))
             return service.download(pieces, filename="pieces.bin", size=query.number("size"))
+        case "/digits":
+            return service.download(b"0123456789", filename="digits.bin")
     raise LookupError(path)
 
 

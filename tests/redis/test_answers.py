@@ -22,6 +22,7 @@ from redis_server import RedisServer, redis_server
 
 from streamkit import Resumable, SourceFailed, StreamingService, channels
 from streamkit.channels.redis.engine import Redis
+from streamkit.channels.redis.server import exchange
 from streamkit.resumable.keeper import keeper
 from streamkit.resumable.redis import reader, script, writer
 from streamkit.resumable.redis.keeper import RedisKeeper
@@ -263,6 +264,23 @@ class TestProcesses:
             one.stop()
         assert data_of(rest(one.start(SyncSource(["a"]), "other"))) == [b"a"]
 
+    def test_a_strangers_key_in_place_of_one_that_is_made_interrupts_that_alone(
+        self, redis: RedisServer, one: Process, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reader.AnswerReader, "chores_interval", 0.02)
+        monkeypatch.setattr(reader, "RENEWAL", 0.05)
+        sources = Gated(["a"]), Gated(["b"], ["c"])
+        chunks, other = one.start(sources[0]), one.start(sources[1], "other")
+        events(chunks, 1)
+        events(other, 1)
+        redis.ask("SET", keys_of(NAME)[0], "none of ours")
+        assert data_of(rest(chunks)) == [INTERRUPTED]
+        assert sources[0].closed.wait(5)
+        assert one.keeper._reader is not None
+        assert one.keeper._reader.is_up
+        sources[1].goes_on.set()
+        assert data_of(rest(other)) == [b"gate", b"c"]
+
 
 def test_a_user_with_no_more_rights_than_the_page_says(
     redis: RedisServer, processes: Callable[[str], Process], monkeypatch: pytest.MonkeyPatch
@@ -393,6 +411,36 @@ class TestLeases:
         until(lambda: redis.ask("PTTL", lease) > 10_000)
         source.goes_on.set()
         assert data_of(rest(chunks)) == [b"gate", b"b"]
+
+    def test_leases_are_renewed_while_there_is_much_to_be_read(
+        self, redis: RedisServer, one: Process, two: Process, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Each is an entry, as it is large.
+        rest(two.start(SyncSource(["x" * 200_000] * 4), "long"))
+        lease = keys_of(NAME)[1]
+        chunks = one.start(Gated(["a"]))
+        events(chunks, 1)
+        until(lambda: bool(one.keeper._reader and one.keeper._reader.is_up))
+        left: list[int] = []
+
+        def read_for_long(connection: Any, commands: Any) -> Any:
+            if commands[0][0] == b"XRANGE":
+                left.append(redis.ask("PTTL", lease))
+                redis.ask("PEXPIRE", lease, 1000)
+            return exchange(connection, commands)
+
+        monkeypatch.setattr(reader, "ENTRIES", 1)
+        monkeypatch.setattr(reader, "RENEWAL", 0)
+        monkeypatch.setattr(reader.AnswerReader, "chores_interval", 3600)
+        assert one.keeper._reader is not None
+        one.keeper._reader._chores_at = one.keeper._reader._renew_at = 0
+        monkeypatch.setattr(reader, "exchange", read_for_long)
+        assert len(data_of(rest(one.follow("long")))) == 4
+        # The end is an entry as well.
+        assert len(left) == 5
+        assert min(left) > 1000
+        one.stop()
+        rest(chunks)
 
     def test_what_was_flushed_is_interrupted(
         self, redis: RedisServer, one: Process, two: Process, monkeypatch: pytest.MonkeyPatch

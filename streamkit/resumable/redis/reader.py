@@ -107,7 +107,7 @@ class AnswerReader(Reader[Log]):
             portion, asked, run_scripts(self._questions, looks), strict=True
         ):
             if isinstance(reply, ResponseError):
-                if not str(reply).startswith("WRONGTYPE"):
+                if not _is_strangers(reply):
                     raise reply
                 say_once(f"answer {log.name!r} is not to be read: {reply}")
                 reply = None
@@ -144,6 +144,8 @@ class AnswerReader(Reader[Log]):
                 if not is_next or not self._apply(log, fields[1] if len(fields) == 2 else b""):
                     self._miss(log, 0)
                     return
+            # Of many answers, or large ones, there is more to read than a lease lasts.
+            self._keep_leases(time.monotonic())
 
     def _apply(self, log: Log, field: bytes) -> bool:
         """Add an entry, or the end; whether it is one."""
@@ -167,12 +169,9 @@ class AnswerReader(Reader[Log]):
         self._grown[log] = None
 
     def _do_chores(self, now: float) -> None:
+        self._keep_leases(now)
         with lock:
             followed = {*self._answers.followed}
-            running = dict(self._answers.running) if now >= self._renew_at else {}
-        if now >= self._renew_at:
-            self._renew_at = now + RENEWAL
-        self._renew(running)
         gone = [name for name, log in self._subscribed.items() if log not in followed]
         self._unsubscribe(gone)
         for log in [*self._look_at]:
@@ -182,13 +181,26 @@ class AnswerReader(Reader[Log]):
         if due:
             self._read(due)
 
+    def _keep_leases(self, now: float) -> None:
+        """Renew them, if it is time."""
+        if now >= self._renew_at:
+            self._renew_at = now + RENEWAL
+            with lock:
+                running = dict(self._answers.running)
+            self._renew(running)
+
     def _renew(self, running: dict[Log, Production]) -> None:
         logs = [*running]
         asked: Iterable[Any] = (
             renew(log.name, running[log].token, self._server.database) for log in logs
         )
         replies = run_scripts(self._questions, [*asked])
-        checked(replies)
+        checked([reply for reply in replies if not _is_strangers(reply)])
         for log, reply in zip(logs, replies, strict=True):
             if reply != 1:
                 self._answers.cut(log, ending_from(reply) or Ending.INTERRUPTED)
+
+
+def _is_strangers(reply: Any) -> bool:
+    """Whether it says that the key is somebody else's: that is to cost no other answer anything."""
+    return isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE")

@@ -105,7 +105,8 @@ def test_all_workers_are_one(redis: RedisServer, process: Redis, name: str, comm
         for client in clients:
             assert client.texts(1) == ["meanwhile"]
         # All are replaced by new ones.
-        old = {client.process for client in clients}
+        # Also one that has just come, and that nobody is with yet.
+        old = {*server.workers()}
         server.process.send_signal(signal.SIGHUP)
         publish(process, name, "while they are replaced")
         until_elsewhere(clients, old, server)

@@ -60,6 +60,7 @@ class Subscriber:
             raise AssertionError("the stream has ended")
         finally:
             writer.close()
+            await writer.wait_closed()
 
     def _take(self, event: Any) -> None:
         found, before = positions(event.last_event_id, 1), self.position
@@ -143,7 +144,6 @@ def test_a_redis_that_is_killed_under_load(options: tuple[str, ...]) -> None:
                     each.wait()
             channels.use(redis.url)
             last = await Channel(name).apublish("last")
-            channels.use(None)
             await until(lambda: all(last in each.received for each in subscribers))
             for task in tasks:
                 task.cancel()
@@ -151,7 +151,10 @@ def test_a_redis_that_is_killed_under_load(options: tuple[str, ...]) -> None:
             assert all(task.cancelled() for task in tasks)
             return subscribers, told
 
-        subscribers, told = asyncio.run(main())
+        try:
+            subscribers, told = asyncio.run(main())
+        finally:
+            channels.use(None)
         published = {event_id for each in told for event_id in each["published"]}
         figures = {
             "published": len(published),

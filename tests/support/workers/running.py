@@ -141,7 +141,8 @@ class Browser(threading.Thread):
         found: list[str] = []
         while len(found) < count:
             try:
-                event = self.events.get(timeout=PATIENCE)
+                # A server that ends may never answer: then it comes back after so long.
+                event = self.events.get(timeout=2 * PATIENCE)
             except queue.Empty:
                 raise AssertionError(
                     f"nothing came after {found}, {self.last_event_id!r}, of process {self.process}"

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,7 +17,9 @@ from redis_server import redis_server
 from workers.running import Running
 
 from streamkit import Channel, channels
+from streamkit.channels.frame import frame_of
 from streamkit.channels.position import Position, positions
+from streamkit.channels.redis.engine import Redis
 from streamkit.testing import SSEDecoder
 
 SERVERS = [
@@ -39,18 +43,18 @@ EVENTS = 50
 class Subscriber:
     """Numbers go up by one from event to event, or a gap says by how many."""
 
-    def __init__(self) -> None:
-        self.begun: Position | None = None
-        self.position: Position | None = None
+    def __init__(self, returns_to: Position | None = None) -> None:
+        self.begun = self.position = returns_to
         self.received: set[str] = set()
         self.gaps: list[int | None] = []
 
     async def read(self, port: int, name: str) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        returns_to = f"Last-Event-ID: {self.position}\r\n" if self.position else ""
         try:
             writer.write(
                 f"GET /live?channel={name} HTTP/1.1\r\nHost: localhost\r\n"
-                "Accept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n".encode()
+                f"Accept: text/event-stream\r\nCache-Control: no-cache\r\n{returns_to}\r\n".encode()
             )
             assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
             decoder = SSEDecoder()
@@ -84,6 +88,22 @@ class Subscriber:
         self.position = position
 
 
+async def until(condition: Callable[[], bool], tasks: list["asyncio.Task[None]"]) -> None:
+    """While all of ``tasks`` go on."""
+    async with asyncio.timeout(60):
+        while not condition():
+            for task in tasks:
+                assert not task.done() or task.result()
+            await asyncio.sleep(0.05)
+
+
+async def cancelled(tasks: list["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(task.cancelled() for task in tasks)
+
+
 def publisher(url: str, name: str) -> "subprocess.Popen[str]":
     path = os.pathsep.join(sys.path)
     return subprocess.Popen(
@@ -111,29 +131,22 @@ def test_a_redis_that_is_killed_under_load(options: tuple[str, ...]) -> None:
                 for number, subscriber in enumerate(subscribers)
             ]
 
-            async def until(condition: Any) -> None:
-                async with asyncio.timeout(60):
-                    while not condition():
-                        for task in tasks:
-                            assert not task.done() or task.result()
-                        await asyncio.sleep(0.05)
+            def have_more() -> Callable[[], bool]:
+                aims = [len(each.received) + EVENTS for each in subscribers]
+                return lambda: all(
+                    len(each.received) > aim for each, aim in zip(subscribers, aims, strict=True)
+                )
 
-            await until(lambda: all(each.begun for each in subscribers))
+            await until(lambda: all(each.begun for each in subscribers), tasks)
             assert redis.connections() == 2 * PROCESSES
             publishers = [publisher(redis.url, name) for _ in range(PUBLISHERS)]
             try:
-                await until(lambda: all(len(each.received) > EVENTS for each in subscribers))
+                await until(have_more(), tasks)
                 for _ in range(KILLED):
                     redis.kill()
                     await asyncio.sleep(2)
                     await asyncio.to_thread(redis.start)
-                    before = [len(each.received) for each in subscribers]
-                    await until(
-                        lambda before=before: all(
-                            len(each.received) > had + EVENTS
-                            for each, had in zip(subscribers, before, strict=True)
-                        )
-                    )
+                    await until(have_more(), tasks)
                 told = []
                 for each in publishers:
                     output, _ = await asyncio.to_thread(each.communicate, "", timeout=30)
@@ -144,11 +157,8 @@ def test_a_redis_that_is_killed_under_load(options: tuple[str, ...]) -> None:
                     each.wait()
             channels.use(redis.url)
             last = await Channel(name).apublish("last")
-            await until(lambda: all(last in each.received for each in subscribers))
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            assert all(task.cancelled() for task in tasks)
+            await until(lambda: all(last in each.received for each in subscribers), tasks)
+            await cancelled(tasks)
             return subscribers, told
 
         try:
@@ -181,3 +191,33 @@ def test_a_redis_that_is_killed_under_load(options: tuple[str, ...]) -> None:
         while redis.connections() > 2 * PROCESSES:
             assert time.monotonic() < end
             time.sleep(0.1)
+
+
+RETURNING = 2000
+
+MISSED = 200
+
+
+def test_all_who_return_at_once_to_a_cold_process_are_replayed_from_one_read() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 2 * RETURNING + 100)), hard))
+    with redis_server() as redis:
+        process = Redis(redis.url)
+        (begin,) = process.positions(["cold"])
+        for number in range(MISSED):
+            process.publish("cold", frame_of(number))
+        process.close()
+
+        async def come_back() -> None:
+            clients = [Subscriber(begin) for _ in range(RETURNING)]
+            tasks = [asyncio.create_task(each.read(server.port, "cold")) for each in clients]
+            await until(lambda: all(len(each.received) == MISSED for each in clients), tasks)
+            await cancelled(tasks)
+
+        environment = {"STREAMKIT_CHANNELS": redis.url}
+        with Running("uvicorn {asgi} --port {port} --backlog 4096", environment) as server:
+            before = redis.calls("xrange")
+            begun = time.monotonic()
+            asyncio.run(come_back())
+            print(f"{RETURNING} replayed in {time.monotonic() - begun:.1f} s")
+            assert redis.calls("xrange") - before == 1

@@ -116,17 +116,10 @@ def console(browser: Chrome) -> list[Any]:
     return messages
 
 
-def test_an_answer_comes_word_by_word_to_its_end(page: Page) -> None:
-    page.ask("Why do clients come back?")
-    page.goes_on()
-    assert page.ending() == "open"
-    page.until(lambda: page.ending() == "done")
-    page.until(page.shows_what_is_kept)
-
-
 def test_a_reload_in_the_middle_loses_and_repeats_nothing(page: Page) -> None:
     page.ask(LONG)
     page.goes_on()
+    assert page.ending() == "open"
     page.reload(page.browser.refresh)
     # As one that was closed.
     page.reload(lambda: page.browser.get("about:blank"), page.browser.back)
@@ -163,6 +156,7 @@ def test_what_fails_in_the_middle_says_so_and_the_chat_goes_on(page: Page) -> No
     page.until(lambda: len(page.questions()) == 2 and page.ending() == "failed")
     page.ask("Why?")
     page.until(lambda: page.ending() == "done")
+    page.until(page.shows_what_is_kept)
     assert page.questions() == [FAILING, FAILING, "Why?"]
     endings = ["failed", "failed", "done"]
     page.until(lambda: [message["ending"] for message in page.kept()] == endings)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["EXAMPLES", "README", "WAIT", "started"]
+__all__ = ["EXAMPLES", "README", "WAIT", "free_port", "running", "started"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 EXAMPLES: Final = ROOT / "examples"
@@ -29,11 +29,23 @@ class Started(NamedTuple):
 @contextmanager
 def started(command: str, **environment: str) -> Iterator[Started]:
     """A server that is started by the README's ``command``, but on a port that is free."""
+    port = free_port()
+    with running(f"{command} --port {port}", port, **environment) as process:
+        yield Started(port, process)
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+        port: int = free.getsockname()[1]
+    return port
+
+
+@contextmanager
+def running(command: str, port: int, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A module that is run with arguments, from when it listens at ``port``."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
     process = subprocess.Popen(
-        [sys.executable, "-m", *shlex.split(command), "--port", f"{port}"],
+        [sys.executable, "-m", *shlex.split(command)],
         # The examples are imported from there.
         cwd=EXAMPLES,
         env={**inherited, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
@@ -49,7 +61,7 @@ def started(command: str, **environment: str) -> Iterator[Started]:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        yield Started(port, process)
+        yield process
     finally:
         process.terminate()
         try:

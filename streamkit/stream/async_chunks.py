@@ -227,10 +227,14 @@ class AsyncChunks:
             self._gave_up = True
             self._task.cancel()
 
+    def hear_of_due(self) -> None:
+        """Something is due earlier than the timer was set for."""
+        call_on(self._loop, self._look_after_both)
+
     def hear_of_retiring(self) -> None:
         """Its client may take nothing, and the end is not put off for that."""
         self._max_stall = MAX_CLOSING
-        call_on(self._loop, self._look_after_both)
+        self.hear_of_due()
 
     def _look_after_both(self) -> None:
         """See to a source that is silent, and to a client that takes nothing.

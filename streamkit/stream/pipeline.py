@@ -84,6 +84,7 @@ def on_loop(plan: Plan, setting: Setting, loop: asyncio.AbstractEventLoop) -> "P
 class Consumer(Protocol):
     """Is told by any thread of what it would not notice itself while it is away with a chunk."""
 
+    def hear_of_due(self) -> None: ...
     def hear_of_retiring(self) -> None: ...
     def hear_of_leaving(self) -> None: ...
 
@@ -206,6 +207,8 @@ class Pipeline(Generic[W]):
         """The heartbeat is due now, if the kind has one: a consumer that waits is woken for it."""
         self.agenda.beat()
         self.buffer.readable.notify()
+        if self.consumer is not None and (consumer := self.consumer()) is not None:
+            consumer.hear_of_due()
 
     def retire(self) -> None:
         """End it in good order, as soon as its consumer comes back. From any thread."""

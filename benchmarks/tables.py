@@ -62,10 +62,14 @@ def polars_frame() -> Any:
     return polars.DataFrame(columns())
 
 
+def arrow_table() -> Any:
+    return polars_frame().to_arrow()
+
+
 def export(source: Any, format: ExportFormat, path: Path) -> float:
     """Stream into a file, and return when the first byte came."""
     first = 0.0
-    chosen = None if hasattr(source, "columns") else NAMES
+    chosen = None if hasattr(source, "schema") or hasattr(source, "columns") else NAMES
     with path.open("wb") as file:
         for chunk in StreamingService.export("e", source, format, columns=chosen):
             first = first or time.perf_counter()
@@ -105,6 +109,12 @@ def by_pyarrow(source: Any, path: Path) -> None:
 
     made = dict(zip(NAMES, map(list, zip(*source, strict=True)), strict=True))
     pyarrow.parquet.write_table(pyarrow.table(made), path, compression="zstd")
+
+
+def by_write_csv_of_arrow(table: Any, path: Path) -> None:
+    from pyarrow import csv as arrow_csv
+
+    arrow_csv.write_csv(table, path)
 
 
 def by_to_parquet(frame: Any, path: Path) -> None:
@@ -149,6 +159,10 @@ TABLES: Final[dict[str, tuple[Make, dict[str, Write]]]] = {
     "csv of a polars frame": (
         polars_frame,
         {"streamkit": _streamed("csv"), "write_csv": lambda frame, path: frame.write_csv(path)},
+    ),
+    "csv of an Arrow table": (
+        arrow_table,
+        {"streamkit": _streamed("csv"), "pyarrow's write_csv": by_write_csv_of_arrow},
     ),
     "parquet of a polars frame": (
         polars_frame,

@@ -11,10 +11,9 @@ from uuid import UUID
 
 import msgspec
 
-from streamkit.encoders.polars_csv import polars_csv
 from streamkit.encoders.row import RowEncoder
-from streamkit.rows.frames import FramePart
-from streamkit.rows.slices import slices_of_polars
+from streamkit.rows.frames import Records
+from streamkit.rows.slices import slices_of_arrow
 from streamkit.rows.values import json_arrays, json_of
 
 __all__ = ["TEXT_TYPES", "CsvEncoder", "cell_text"]
@@ -81,9 +80,9 @@ class CsvEncoder(RowEncoder):
         return b"" if self._serialize is not None or titles is None else self._header(titles)
 
     def encode(self, batch: Sequence[Any]) -> Iterator[bytes]:
-        if type(batch[0]) is FramePart:
-            for part in batch:
-                yield from self._encode_frame(part.frame)
+        if type(batch[0]) is Records:
+            for records in batch:
+                yield from self._encode_records(records.batch)
             return
         header = b""
         if self._serialize is None and self._columns.names is None:
@@ -99,22 +98,25 @@ class CsvEncoder(RowEncoder):
             yield header + piece
             header = b""
 
-    def _encode_frame(self, frame: Any) -> Iterator[bytes]:
-        """The rows of a frame of polars.
+    def _encode_records(self, records: Any) -> Iterator[bytes]:
+        """The rows of a record batch of Arrow.
 
         Those that it does not write are encoded as any others: where a value has no form or is to
         be repaired, and in a row of one cell, whose null is quoted.
         """
-        chosen = frame if self._columns.chosen is None else frame.select([*self._columns.chosen])
+        # pyarrow need not be there, and takes a while to import.
+        from streamkit.encoders.arrow_csv import arrow_csv
+
+        columns = self._columns.pick(records.columns)
         try:
-            piece = polars_csv(chosen, self._texts) if chosen.width > 1 else b""
+            piece = arrow_csv(columns, self._texts) if len(columns) > 1 else b""
         except Exception:
             piece = b""
         if piece:
-            self._number += frame.height
+            self._number += records.num_rows
             yield piece
             return
-        for part in slices_of_polars(frame):
+        for part in slices_of_arrow([records]):
             yield from self._encode_slice(part)
 
     def _texts(self, column: Sequence[Any]) -> Sequence[str]:

@@ -13,41 +13,49 @@ __all__ = ["read_records"]
 ROWS_AT_ONCE: Final = 65_536
 """Rows of a record batch: as many as a group of Parquet has here."""
 
+NOT_IN_ARROW: Final = ("Object", "Int128")
+"""What is in the names of the types of polars that pyarrow has none for. Of Python's own objects it
+would be given the addresses in memory.
+"""
 
-def read_records(source: Any) -> tuple[Any, Sequence[str]] | None:
-    """The record batches of ``source`` and the names of its columns; None if it has none.
+
+def read_records(source: Any, rows: int = ROWS_AT_ONCE) -> tuple[Any, Sequence[str]] | None:
+    """The record batches of ``source``, of so many ``rows`` each at the most, and the names of its
+    columns; None if it has none.
 
     Known are tables, record batches and their readers of Arrow, frames of pandas and polars,
-    relations and connections of DuckDB. A frame of polars with a column of Python's own objects has
-    none: Arrow would be given their addresses in memory. The batches are iterable once; to close
-    them closes the source. pyarrow must be installed.
+    relations and connections of DuckDB. A frame of polars has none if it has a
+    column of a type that pyarrow has not. The batches are iterable once; to close them closes the
+    source. pyarrow must be installed.
     """
     if isinstance(source, Inline):
-        found = read_records(source.iterable)
+        found = read_records(source.iterable, rows)
         return found and (inline(found[0]), found[1])
     if hasattr(source, "read_next_batch"):
-        return Slices(source, partial(_of_batches, source, source.schema)), source.schema.names
+        batches = partial(_of_batches, source, source.schema, rows)
+        return Slices(source, batches), source.schema.names
     if hasattr(source, "to_pylist") and hasattr(source, "schema"):
-        batches = source.to_batches() if hasattr(source, "to_batches") else [source]
-        return Slices(source, partial(_of_batches, batches, source.schema)), source.schema.names
+        whole = source.to_batches() if hasattr(source, "to_batches") else [source]
+        batches = partial(_of_batches, whole, source.schema, rows)
+        return Slices(source, batches), source.schema.names
     if hasattr(source, "to_arrow_reader"):
         names = [column[0] for column in source.description]
-        return Slices(source, partial(_of_reader, source)), names
+        return Slices(source, partial(_of_reader, source, rows)), names
     if hasattr(source, "iter_rows") and hasattr(source, "to_arrow"):
-        if any("Object" in str(kind) for kind in source.dtypes):
+        if any(name in str(kind) for kind in source.dtypes for name in NOT_IN_ARROW):
             return None
-        return Slices(source, partial(_of_polars, source)), source.columns
+        return Slices(source, partial(_of_polars, source, rows)), source.columns
     if hasattr(source, "itertuples"):
-        return Slices(source, partial(_of_pandas, source)), [*map(str, source.columns)]
+        return Slices(source, partial(_of_pandas, source, rows)), [*map(str, source.columns)]
     return None
 
 
-def _of_batches(batches: Any, schema: Any) -> Iterator[Any]:
+def _of_batches(batches: Any, schema: Any, rows: int) -> Iterator[Any]:
     is_empty = True
     for batch in batches:
-        for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+        for start in range(0, batch.num_rows, rows):
             is_empty = False
-            yield batch.slice(start, ROWS_AT_ONCE)
+            yield batch.slice(start, rows)
     if is_empty:
         yield _empty(schema)
 
@@ -59,18 +67,18 @@ def _empty(schema: Any) -> Any:
     return RecordBatch.from_arrays([nulls(0, kind) for kind in schema.types], schema=schema)
 
 
-def _of_reader(source: Any) -> Iterator[Any]:
-    reader = source.to_arrow_reader(ROWS_AT_ONCE)
-    return _of_batches(reader, reader.schema)
+def _of_reader(source: Any, rows: int) -> Iterator[Any]:
+    reader = source.to_arrow_reader(rows)
+    return _of_batches(reader, reader.schema, rows)
 
 
-def _of_polars(frame: Any) -> Iterator[Any]:
-    for start in range(0, max(frame.height, 1), ROWS_AT_ONCE):
-        table = frame.slice(start, ROWS_AT_ONCE).to_arrow()
+def _of_polars(frame: Any, rows: int) -> Iterator[Any]:
+    for start in range(0, max(frame.height, 1), rows):
+        table = frame.slice(start, rows).to_arrow()
         yield from table.to_batches() or [_empty(table.schema)]
 
 
-def _of_pandas(frame: Any) -> Iterator[Any]:
+def _of_pandas(frame: Any, rows: int) -> Iterator[Any]:
     from pyarrow import ArrowException, Schema, Table
 
     # The names of pandas' columns are of any type, and only text is found again in a schema.
@@ -86,10 +94,10 @@ def _of_pandas(frame: Any) -> Iterator[Any]:
         # several types something is made, or an error is told, row by row.
         yield from slices_of_pandas(frame)
         return
-    for start in range(0, max(len(frame), 1), ROWS_AT_ONCE):
-        rows = frame.iloc[start : start + ROWS_AT_ONCE]
+    for start in range(0, max(len(frame), 1), rows):
+        part = frame.iloc[start : start + rows]
         # A column of a frame that was made of others may be in several pieces.
-        table = Table.from_pandas(rows, schema, preserve_index=False)
+        table = Table.from_pandas(part, schema, preserve_index=False)
         table = table.combine_chunks()
         table = table if is_distinct else table.rename_columns(names)
         yield from table.to_batches() or [_empty(table.schema)]

@@ -11,7 +11,7 @@ __all__ = [
     "slices_of_arrow",
     "slices_of_pandas",
     "slices_of_polars",
-    "values_of_polars",
+    "values_of_arrow",
 ]
 
 ROWS_AT_ONCE: Final = 1000
@@ -32,10 +32,10 @@ class Slice:
 
 def slices_of_polars(frame: Any) -> Iterator[Slice]:
     for start in range(0, frame.height, ROWS_AT_ONCE):
-        yield Slice([*map(values_of_polars, frame.slice(start, ROWS_AT_ONCE).get_columns())])
+        yield Slice([*map(_values_of_polars, frame.slice(start, ROWS_AT_ONCE).get_columns())])
 
 
-def values_of_polars(column: Any) -> Sequence[Any]:
+def _values_of_polars(column: Any) -> Sequence[Any]:
     """What the rows of a frame of polars have in a column: text for a time with nanoseconds."""
     kind = column.dtype
     name = str(kind.base_type())
@@ -69,7 +69,36 @@ def slices_of_arrow(batches: Any) -> Iterator[Slice]:
             continue
         for start in range(0, batch.num_rows, ROWS_AT_ONCE):
             columns = batch.slice(start, ROWS_AT_ONCE).columns
-            yield Slice([column.to_pylist() for column in columns])
+            yield Slice([*map(values_of_arrow, columns)])
+
+
+def values_of_arrow(column: Any) -> Sequence[Any]:
+    """What the rows of an Arrow table have in a column: text for a time with nanoseconds."""
+    values: Sequence[Any]
+    kind = str(column.type)
+    if not kind.startswith(("time64[ns", "timestamp[ns", "duration[ns")):
+        values = column.to_pylist()
+        return values
+    # to_pylist() has no place for nanoseconds where pandas is not installed, and in a time of the
+    # day it leaves them out.
+    import pyarrow
+
+    ticks = column.cast(pyarrow.int64()).to_pylist()
+    rounded = pyarrow.array([each and each // 1000 for each in ticks], pyarrow.int64())
+    micro = _in_microseconds(pyarrow, column.type)
+    name = kind.partition("[")[0].capitalize()
+    return [
+        _precise(name, value, each) if each and each % 1000 else value
+        for value, each in zip(rounded.view(micro).to_pylist(), ticks, strict=True)
+    ]
+
+
+def _in_microseconds(pyarrow: Any, kind: Any) -> Any:
+    """The type of times of this ``kind``, which are in nanoseconds, in microseconds."""
+    types = pyarrow.types
+    if types.is_timestamp(kind):
+        return pyarrow.timestamp("us", kind.tz)
+    return pyarrow.time64("us") if types.is_time(kind) else pyarrow.duration("us")
 
 
 def slices_of_pandas(frame: Any) -> Iterator[Slice]:

@@ -1,5 +1,6 @@
-"""Frames of polars write csv themselves, and the same as their rows are."""
+"""Frames and tables that Arrow writes as csv, the same as their rows are."""
 
+import io
 import sys
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -7,7 +8,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import duckdb
 import polars
+import pyarrow
 import pytest
 from encoding import encoded
 from hypothesis import given, settings
@@ -55,9 +58,10 @@ SERIES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     ),
     (polars.Datetime("ns"), st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1))),
     (polars.Datetime("us", "UTC"), moments),
+    # Before, the offsets that polars has of a zone may be others than Python's.
     (
         polars.Datetime("us", "Europe/Amsterdam"),
-        st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)),
+        st.datetimes(datetime(1971, 1, 1), datetime(2037, 1, 1)),
     ),
     (polars.Time, st.times()),
     (polars.Duration("us"), st.timedeltas(timedelta(-9999), timedelta(9999))),
@@ -121,6 +125,73 @@ def test_no_value_of_the_usual_types_is_read(monkeypatch: pytest.MonkeyPatch) ->
     assert body(PLAIN, columns={"s": "S", "i": "I"}) == b"S,I\r\na,1\r\n,\r\n"
 
 
+def test_nor_is_one_of_arrow_and_duckdb(monkeypatch: pytest.MonkeyPatch) -> None:
+    # DuckDB finds it by its name.
+    plain = PLAIN.to_arrow()
+    relation = duckdb.sql("SELECT * FROM plain")
+    expected = body(PLAIN)
+    monkeypatch.delattr(RowEncoder, "_encode_slice")
+    assert body(plain) == expected
+    assert body(relation) == expected
+
+
+ARRAYS = [
+    pyarrow.array([1.5, None, float("nan")], pyarrow.float16()),
+    pyarrow.array([0.1, None, -0.0], pyarrow.float32()),
+    # Arrow has exponents from here on, and others do not.
+    pyarrow.array([9_999_999_999.0, 1e10, 999_999_999_999_999.0]),
+    pyarrow.array([1e16, -1e-3, 9.99e-4]),
+    pyarrow.array(["a\x85", "\x1ca", "a\u3000"], pyarrow.string_view()),
+    pyarrow.array(['a"', "", None], pyarrow.large_string()),
+    pyarrow.array(["a,", None, "b"]).dictionary_encode(),
+    pyarrow.array([1.0, None, 2.0]).dictionary_encode(),
+    pyarrow.array([Decimal("0.000001"), None, Decimal("-1.1")], pyarrow.decimal128(20, 6)),
+    pyarrow.array([Decimal(0), None, Decimal(-5)], pyarrow.decimal128(20, 0)),
+    pyarrow.array([Decimal(0), None, Decimal("1E-9")], pyarrow.decimal128(20, 9)),
+    pyarrow.array([Decimal("1E3"), None, Decimal("5E2")], pyarrow.decimal128(5, -2)),
+    pyarrow.array([Decimal("1.1"), None, Decimal(5)], pyarrow.decimal256(50, 2)),
+    pyarrow.array([date.min, None, date.max]),
+    pyarrow.array([date(2024, 1, 1), None, date.max], pyarrow.date64()),
+    pyarrow.array([datetime.min, None, datetime.max], pyarrow.timestamp("us")),
+    pyarrow.array([-1, None, -1000], pyarrow.timestamp("ms")),
+    pyarrow.array([1, None, -1], pyarrow.timestamp("s")),
+    pyarrow.array([1, None, -1], pyarrow.timestamp("us", "UTC")),
+    pyarrow.array([1, None, -1], pyarrow.timestamp("s", "Etc/UTC")),
+    pyarrow.array([1, None, -1], pyarrow.timestamp("s", "+05:30")),
+    pyarrow.array([-(10**9) * 2, None, -1], pyarrow.timestamp("s", "Europe/Amsterdam")),
+    pyarrow.array([[("a", 1)], None, []], pyarrow.map_(pyarrow.string(), pyarrow.int64())),
+    pyarrow.nulls(3),
+]
+
+
+@pytest.mark.parametrize("array", ARRAYS, ids=lambda array: str(array.type)[:40])
+@pytest.mark.parametrize("rows", [slice(0, 3), slice(1, 3), slice(0, 1)], ids=str)
+def test_an_array_is_written_as_its_values_are(array: Any, rows: slice) -> None:
+    part = array[rows]
+    numbers = range(len(part))
+    expected = encoded(
+        CsvEncoder(columns=["n", "v"]), [*zip(numbers, part.to_pylist(), strict=True)]
+    )
+    assert body(pyarrow.table({"n": numbers, "v": part})) == expected
+
+
+def test_a_relation_whose_values_arrow_has_otherwise_is_written_by_rows() -> None:
+    relation = duckdb.sql("SELECT 1 AS n, INTERVAL 3 DAY AS i, MAP {'a': 1} AS m, '101'::BIT AS b")
+    assert body(relation) == b'n,i,m,b\r\n1,P3D,"{""a"":1}",101\r\n'
+
+
+def test_polars_is_written_where_pyarrow_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = body(PLAIN)
+    monkeypatch.setattr(frames, "find_spec", lambda name: None)
+    assert body(PLAIN) == expected
+
+
+def test_integers_that_arrow_has_no_type_for_are_columns_of_parquet() -> None:
+    frame = polars.DataFrame({"v": polars.Series([2**100], dtype=polars.Int128)})
+    read = polars.read_parquet(io.BytesIO(body(frame, "parquet")))
+    assert read.rows() == [(Decimal(2**100),)]
+
+
 def test_a_frame_is_written_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "ROWS_AT_ONCE", 2)
     frame = polars.DataFrame({"n": range(5), "v": ["a", "b", "c,", None, ""]})
@@ -165,6 +236,8 @@ def test_nanoseconds_are_kept(make: Callable[[], polars.Series], text: str) -> N
     assert body(frame) == f"n,v\r\n1,{text}\r\n".encode()
     assert body(frame, "ndjson") == f'{{"n":1,"v":"{text}"}}\n'.encode()
     assert body(frame[:, 1:]) == f"v\r\n{text}\r\n".encode()
+    assert body(frame.to_arrow()) == body(frame)
+    assert body(frame.to_arrow(), "ndjson") == body(frame, "ndjson")
 
 
 def test_a_time_of_the_day_to_the_second_is_a_value() -> None:

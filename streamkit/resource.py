@@ -77,8 +77,10 @@ class FileResource(Resource):
 
     never_waits = True
 
-    def __init__(self, file: Any, path: str | None = None) -> None:
-        """``path`` is what was opened, if a path was given."""
+    def __init__(
+        self, file: Any, path: str | None = None, status: os.stat_result | None = None
+    ) -> None:
+        """``path`` is what was opened, if a path was given, and ``status`` what it is, if known."""
         opened = unwrapped(file)
         # What was written to the file may still be in its buffer, and not on the disk.
         opened.flush()
@@ -87,7 +89,7 @@ class FileResource(Resource):
         """The file without its buffer, since a server that sends it itself uses the descriptor."""
         self._path = path
         self._close = file.close
-        self._status = os.fstat(self.file.fileno())
+        self._status = os.fstat(self.file.fileno()) if status is None else status
         self.size = max(0, self._status.st_size - self._begin)
         self.last_modified = _date(self._status.st_mtime)
 
@@ -179,8 +181,9 @@ def _open(path: str) -> FileResource:
     except ValueError:
         raise ValueError(f"source must be the path of a file, got {path!r}") from None
     try:
-        _check_file(file, path)
-        return FileResource(file, os.path.abspath(path))
+        status = os.fstat(file.fileno())
+        _check_file(file, status, path)
+        return FileResource(file, os.path.abspath(path), status)
     except BaseException:
         file.close()
         raise
@@ -190,21 +193,21 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _check_file(file: io.FileIO, path: str) -> None:
+def _check_file(file: io.FileIO, status: os.stat_result, path: str) -> None:
     """Raise ValueError if it is no regular file, or one of another size than it says.
 
     As in ``/proc`` and ``/sys``, where files are made when they are read.
     """
-    status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"source must be the path of a regular file, got {path!r}")
-    file.seek(max(0, status.st_size - 1))
-    if len(file.read(2)) != min(1, status.st_size):
+    if not hasattr(os, "pread"):
+        # On Windows, which makes no such files.
+        return
+    if len(os.pread(file.fileno(), 2, max(0, status.st_size - 1))) != min(1, status.st_size):
         raise ValueError(
             "source must be a file that knows its size, which those that a system makes as they "
             f"are read do not: read {path!r}, and pass its bytes"
         )
-    file.seek(0)
 
 
 def _reopenable(function: Any, size: int | None) -> ReopenableResource | None:

@@ -271,9 +271,13 @@ class StreamResponse(Neutral):
         if request.has_siblings and isinstance(plan.source, Subscribable):
             plan.source.tell_of_siblings()
         file = answer.file
-        if file is None or not (request.sends_files or (request.sends_paths and file.path)):
+        if file is None:
             return answer, b""
-        return answer, ServerFile(self._open(lambda: FileStream(file, self._setting)))
+        # To look whether the same file is still there asks the system.
+        path = file.path if request.sends_paths else None
+        if not (request.sends_files or path):
+            return answer, b""
+        return answer, ServerFile(self._open(lambda: FileStream(file, self._setting)), path)
 
     def _enter_or_reject(
         self, request: Request, headers: ResponseHeaders

@@ -60,7 +60,11 @@ def if_range(request: Headers, response: ResponseHeaders) -> bool:
 
 def _is_newer(response: ResponseHeaders, since: str | None) -> bool | None:
     """Whether the response was modified later than ``since``; None if that cannot be told."""
-    if (date := _date(since)) is None or (modified := _date(response.get("Last-Modified"))) is None:
+    if (
+        since is None
+        or (date := _date(since)) is None
+        or (modified := _date(response.get("Last-Modified"))) is None
+    ):
         return None
     return modified > date
 

@@ -73,11 +73,11 @@ class ServerFile:
     and did neither is taken to have sent all. Iterating reads the file block by block.
     """
 
-    def __init__(self, stream: FileStream) -> None:
+    def __init__(self, stream: FileStream, path: str | None) -> None:
         self._stream = stream
         resource = stream.resource
-        self.path = resource.path
-        """The path where the file can be opened once more; None if none is known."""
+        self.path = path
+        """The path where the file can be opened once more, for a server that sends paths."""
         self._file = resource.file
         self.tell = self._file.tell
         self._size = resource.size
@@ -131,11 +131,13 @@ class ServerFile:
         """
         if self._stream.is_over:
             return
+        sent = min(self._size, max(self._furthest, self.tell()))
+        if sent == self._size:
+            self._stream.end(sent, "completed")
+            return
         size = os.fstat(self._file.fileno()).st_size
-        sent = max(self._furthest, self.tell())
         if not sent and self._is_shared:
-            sent = size
-        sent = min(self._size, sent)
+            sent = min(self._size, size)
         if sent == self._size:
             self._stream.end(sent, "completed")
         elif sent < size:

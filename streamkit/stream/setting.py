@@ -1,7 +1,6 @@
 """Where the code of a stream runs, and who is told of the stream."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from contextvars import copy_context
 
 from streamkit.stream.record import Counted, Record
@@ -73,9 +72,10 @@ class Setting:
         To be called in ``context``. All are called, even if one raises; that is raised then.
         """
         self._is_over = True
-        with ExitStack() as stack:
-            stack.callback(self._release, failure)
-            stack.callback(_call, self._on_settling, failure)
+        try:
+            _call(self._on_settling, failure)
+        finally:
+            self._release(failure)
 
     def _let_go(self, failure: BaseException | None) -> None:
         # Its stream may be in the context itself.
@@ -96,14 +96,21 @@ class Setting:
 
 
 def _call(callbacks: list[Callback], failure: BaseException | None) -> None:
-    if not callbacks:
-        return
-    with ExitStack() as stack:
-        # Each callback is popped once, by this thread or by one that comes with another one too
-        # late.
+    taken: list[Callback] = []
+    # Each callback is popped once, by this thread or by one that comes with another one too late.
+    while callbacks:
+        try:
+            taken.append(callbacks.pop(0))
+        except IndexError:
+            break
+    _call_last_first(taken, failure)
+
+
+def _call_last_first(callbacks: list[Callback], failure: BaseException | None) -> None:
+    try:
         while callbacks:
-            try:
-                callback = callbacks.pop(0)
-            except IndexError:
-                break
-            stack.callback(callback, failure)
+            callbacks.pop()(failure)
+    finally:
+        if callbacks:
+            # One has raised, and the others are called all the same.
+            _call_last_first(callbacks, failure)

@@ -120,15 +120,15 @@ class StreamingResponse(StreamingHttpResponse):
         """
         if not self._prepares():
             return
-        neutral_request = replace(wsgi_request(request.META), method=request.method or "")
+        neutral_request, method = wsgi_request(request.META), request.method or ""
         if self._is_wrapped:
-            self._begin_around(neutral_request)
+            self._begin_around(replace(neutral_request, method=method))
             return
         try:
             inline = _move_to_thread(self.stream)
-            if neutral_request.method != "HEAD":
+            if method != "HEAD":
                 give_back(self.stream)
-            neutral_request = replace(neutral_request, inline=inline)
+            neutral_request = replace(neutral_request, method=method, inline=inline)
             reply = self.stream.begin(neutral_request, self.status_code, self.headers)
         except ClientLeft as error:
             # Django reports other errors to the administrators of the site, and this is none of it.

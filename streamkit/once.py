@@ -1,22 +1,17 @@
 """Who comes first, and who last, of callers on any threads."""
 
-from collections.abc import Sequence
-
 __all__ = ["LastOf", "Once"]
 
 
-class _Answers:
-    """Gives each caller another answer, the last of ``answers`` first, and false after them."""
+class _Answers(list[bool]):
+    """Gives each caller another answer, the last one first, and false after them."""
 
-    __slots__ = ("_answers",)
-
-    def __init__(self, answers: Sequence[bool]) -> None:
-        self._answers = [*answers]
+    __slots__ = ()
 
     def __call__(self) -> bool:
         # To pop from a list is atomic, and no fork inherits it half done, as it might a lock.
         try:
-            return self._answers.pop()
+            return self.pop()
         except IndexError:
             return False
 
@@ -27,7 +22,7 @@ class Once(_Answers):
     __slots__ = ()
 
     def __init__(self) -> None:
-        super().__init__([True])
+        super().__init__((True,))
 
 
 class LastOf(_Answers):
@@ -36,4 +31,4 @@ class LastOf(_Answers):
     __slots__ = ()
 
     def __init__(self, callers: int) -> None:
-        super().__init__([True, *[False] * (callers - 1)])
+        super().__init__((True, *[False] * (callers - 1)))

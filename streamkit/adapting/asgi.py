@@ -46,27 +46,55 @@ async def asgi_respond(
     # What was asked is not kept for as long as the stream is open.
     reply = await response.abegin(_request(scope, receive), status, headers)
 
-    async def send_head() -> None:
-        event = {"type": "http.response.start", "status": reply.status, "trailers": False}
-        await send({**event, "headers": raw_headers(headers)})
-
-    def send_body(chunk: bytes, more: bool) -> Awaitable[None]:
-        return send({"type": "http.response.body", "body": chunk, "more_body": more})
-
     if isinstance(reply.body, AsyncChunks):
-        # The log tells of that already. A server breaks off what returns before its end.
-        with suppress(FellBehind):
-            await reply.body.deliver(send_head, send_body)
+        chunks, status = reply.body, reply.status
+        # These are not kept for as long as the stream is open either.
+        del reply, response
+        try:
+            await chunks.deliver(_Head(send, status, headers), _Body(send))
+        except FellBehind:
+            # The log tells of that already. A server breaks off what returns before its end.
+            return
         return
     # An OSError of send() says that the client has left (spec_version 2.4).
     with suppress(OSError), reply:
-        await send_head()
+        await _Head(send, reply.status, headers)()
         if isinstance(reply.body, ServerFile):
             with closing(reply.body) as file:
                 await send({"type": "http.response.pathsend", "path": file.path})
                 file.was_sent()
         else:
-            await send_body(reply.body, False)
+            await _Body(send)(reply.body, False)
+
+
+# Functions would take four times the memory, for as long as the stream is open.
+
+
+class _Head:
+    """Sends the head."""
+
+    __slots__ = ("_headers", "_send", "_status")
+
+    def __init__(self, send: Send, status: int, headers: Headers) -> None:
+        self._send = send
+        self._status = status
+        self._headers = headers
+
+    def __call__(self) -> Awaitable[None]:
+        event = {"type": "http.response.start", "status": self._status, "trailers": False}
+        return self._send({**event, "headers": raw_headers(self._headers)})
+
+
+class _Body:
+    """Sends the body chunk by chunk."""
+
+    __slots__ = ("_send",)
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def __call__(self, chunk: bytes, more: bool) -> Awaitable[None]:
+        return self._send({"type": "http.response.body", "body": chunk, "more_body": more})
 
 
 def _request(scope: Scope, receive: Receive) -> Request:

@@ -70,20 +70,16 @@ async def departure(receive: Receive) -> None:
         await body.leave_to_reader()
     pause = 0.0
     while True:
-        message = await _message(receive)
+        try:
+            message = await receive()
+        except Exception as error:
+            name = type(error).__name__
+            say_once(f"departures of clients are not seen, since receive() raised {name}", error)
+            break
         if message["type"] == "http.disconnect":
             return
         if not message.get("more_body", False):
             pause = min(MAX_PAUSE, 2 * pause or 0.001)
         # A loop would never turn again if receive() always has an answer.
         await asyncio.sleep(pause)
-
-
-async def _message(receive: Receive) -> Any:
-    """The next one; none ever where ``receive`` raises."""
-    try:
-        return await receive()
-    except Exception as error:
-        name = type(error).__name__
-        say_once(f"departures of clients are not seen, since receive() raised {name}", error)
-    return await asyncio.get_running_loop().create_future()
+    await asyncio.get_running_loop().create_future()

@@ -31,10 +31,6 @@ Departure = Callable[[], Awaitable[object]]
 """Waits until the client has left."""
 
 
-Found = Callable[[], "AsyncChunks | None"]
-"""A weak reference to chunks: they are, if somebody still has them."""
-
-
 class AsyncChunks:
     """The chunks of one stream, for a task: an async iterator of non-empty ``bytes``.
 
@@ -42,6 +38,25 @@ class AsyncChunks:
     may be called at any time, from any thread, any number of times: an ``anext`` that is waiting
     then ends at once. ``aclose`` waits for the source to close as well, for a second at most.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_buffer",
+        "_departure",
+        "_first",
+        "_gave_up",
+        "_is_delivering",
+        "_is_sending",
+        "_is_timer_late",
+        "_loop",
+        "_max_stall",
+        "_pipeline",
+        "_task",
+        "_timer",
+        "_turn_ends",
+        "_watch",
+        "_weakly",
+    )
 
     def __init__(
         self,
@@ -64,10 +79,9 @@ class AsyncChunks:
         self._task: asyncio.Task[Any] | None = None
         self._is_sending = False
         self._is_delivering = False
-        self._watch: asyncio.Task[None] | None = None
+        self._watch: asyncio.Future[object] | None = None
         self._departure = departure
-        # What calls back later does not keep these chunks, which are lost when nobody else does.
-        self._weakly: Found = weakref.ref(self)
+        self._weakly = _Reference(self)
         pipeline.consumer = self._weakly
         if not watches_late:
             self._start_watch()
@@ -78,6 +92,9 @@ class AsyncChunks:
     def __del__(self) -> None:
         if not self._pipeline.lifetime.has_left:
             lose(self._pipeline.leave)
+        watch = self._watch
+        if watch is not None and not watch.done():
+            lose(partial(_stop, watch))
 
     @property
     def is_whole(self) -> bool:
@@ -141,9 +158,8 @@ class AsyncChunks:
         departure, self._departure = self._departure, None
         if departure is None:
             return
-        watching = _leave_after(departure, self._pipeline, self._weakly)
-        self._watch = self._loop.create_task(watching)
-        self._pipeline.call_on_close(partial(_stop_watching, self._weakly, self._watch))
+        self._watch = asyncio.ensure_future(departure())
+        self._watch.add_done_callback(self._weakly.leave)
 
     async def deliver(
         self, head: Callable[[], Awaitable[None]], body: Callable[[bytes, bool], Awaitable[None]]
@@ -163,9 +179,11 @@ class AsyncChunks:
                 self._is_sending = True
                 await head()
                 self._is_sending = False
+            # What it holds is not kept for as long as the stream is open.
+            del head
             chunk, self._first = self._first, None
             pipeline = self._pipeline
-            take, lifetime = pipeline.take, pipeline.lifetime
+            lifetime = pipeline.lifetime
             while chunk is not None or not lifetime.has_left:
                 if chunk:
                     self._is_sending = True
@@ -174,7 +192,7 @@ class AsyncChunks:
                 # As ``_next`` does, without a coroutine for each chunk.
                 if (waiting := self._wait()) is not None:
                     await waiting
-                chunk = take()
+                chunk = pipeline.take()
             if self.is_whole:
                 self._is_sending = True
                 # A server may wait for room before it takes even what is empty.
@@ -215,6 +233,11 @@ class AsyncChunks:
 
     def hear_of_leaving(self) -> None:
         call_on(self._loop, self._after_leaving)
+
+    def hear_of_settling(self) -> None:
+        # Who delivers it has its end to send, and stops the watch after that.
+        if self._watch is not None and not self._is_delivering:
+            _stop(self._watch)
 
     def _after_leaving(self) -> None:
         self._cancel_timer()
@@ -271,40 +294,39 @@ class AsyncChunks:
         """
         self._cancel_timer()
         delay = max(0.0, at - monotonic())
-        self._timer = self._loop.call_later(delay, _look_after_both, self._weakly)
+        self._timer = self._loop.call_later(delay, self._weakly.look_after_both)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
 
-def _look_after_both(reference: Found) -> None:
-    chunks = reference()
-    if chunks is not None:
-        chunks._look_after_both()
+class _Reference(weakref.ref[AsyncChunks]):
+    """What is called back later: it does not keep the chunks, lost when nobody else has them."""
+
+    __slots__ = ()
+
+    def look_after_both(self) -> None:
+        chunks = self()
+        if chunks is not None:
+            chunks._look_after_both()
+
+    def leave(self, watch: "asyncio.Future[object]") -> None:
+        """The ``watch`` has ended, and if it was not stopped, the client has left."""
+        if watch.cancelled():
+            return
+        # What it raises, if anything, is told by the loop.
+        watch.result()
+        chunks = self()
+        if chunks is not None:
+            chunks.leave()
+            # The end may still be on its way, which a consumer sends that has left already.
+            chunks._give_up_sending()
 
 
-async def _leave_after(
-    departure: Departure, pipeline: Pipeline[AsyncWait], reference: Found
-) -> None:
-    await departure()
-    pipeline.leave()
-    chunks = reference()
-    if chunks is not None:
-        # The end may still be on its way, which a consumer sends that has left already.
-        chunks._give_up_sending()
+def _stop(watch: "asyncio.Future[object]") -> None:
+    call_on(watch.get_loop(), partial(_cancel, watch))
 
 
-def _stop_watching(
-    chunks: Found,
-    watch: "asyncio.Task[None]",
-    failure: BaseException | None,
-) -> None:
-    """The stream is over. Who delivers it has its end to send, and stops the watch after that."""
-    found = chunks()
-    if found is None or not found._is_delivering:
-        call_on(watch.get_loop(), partial(_cancel, watch))
-
-
-def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
+def _cancel(watch: "asyncio.Future[object]") -> None:
+    watch.cancel()

@@ -173,6 +173,18 @@ class Batches:
     abandoned is to be sent: whoever abandons takes elements away as well.
     """
 
+    __slots__ = (
+        "_agenda",
+        "_begin",
+        "_buffer",
+        "_encoder",
+        "_record",
+        "_slice",
+        "chunks",
+        "has_more",
+        "outcome",
+    )
+
     def __init__(
         self, buffer: ConsumerSide, encoder: Encoder, agenda: Agenda, record: Record
     ) -> None:
@@ -181,7 +193,7 @@ class Batches:
         self._agenda = agenda
         self._record = record
         self._begin = b""
-        self._slice = Slice()
+        self._slice: Slice | None = None
         self.has_more = False
         """Whether ``chunks`` goes on with the batch in hand, so that nobody needs to wait."""
         self.outcome: Literal["completed", "retired"] | None = None
@@ -241,7 +253,8 @@ class Batches:
 
     def _add_in_slices(self, pieces: list[bytes], batch: list[Any]) -> Iterator[bytes]:
         """Encode ``batch`` into ``pieces``, and give those that are there when a slice is over."""
-        slice_ = self._slice
+        # A stream of which each event comes by itself needs none.
+        slice_ = self._slice = self._slice or Slice()
         slice_.begin()
         while batch:
             elements, batch = batch[: slice_.size], batch[slice_.size :]

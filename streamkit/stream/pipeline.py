@@ -17,7 +17,7 @@ from streamkit.stream.background import background_loop
 from streamkit.stream.batches import Agenda, Batches
 from streamkit.stream.lifetime import Duty, Lifetime
 from streamkit.stream.pump import InlinePump, NoPump, Pump, TaskPump, ThreadPump
-from streamkit.stream.setting import Callback, Setting
+from streamkit.stream.setting import Setting
 from streamkit.stream.unread import close_unread
 from streamkit.stream.wake import LoopWake, ThreadWake
 
@@ -87,6 +87,7 @@ class Consumer(Protocol):
     def hear_of_due(self) -> None: ...
     def hear_of_retiring(self) -> None: ...
     def hear_of_leaving(self) -> None: ...
+    def hear_of_settling(self) -> None: ...
 
 
 def _subscribed(
@@ -229,10 +230,6 @@ class Pipeline(Generic[W]):
             consumer.hear_of_leaving()
         self._do(duty, pump)
 
-    def call_on_close(self, callback: Callback) -> None:
-        """Call ``callback`` once the stream is over, whichever thread that is on."""
-        self._setting.call_on_settling(callback)
-
     @property
     def is_closed(self) -> bool:
         """Whether the source is closed."""
@@ -281,6 +278,8 @@ class Pipeline(Generic[W]):
         self._pump = self.buffer.error = lifetime.raised = lifetime.source_error = None
         try:
             signals.discard(self)
+            if self.consumer is not None and (consumer := self.consumer()) is not None:
+                consumer.hear_of_settling()
             is_nothing_more = self._is_nothing_more(failure)
             if is_nothing_more:
                 failure = None

@@ -70,7 +70,6 @@ class Pump(ABC, Generic[SideT]):
         self.claim_source = Once()
         """Claimed by whoever begins with the source: this pump, or who closes it unread."""
         self._context = context
-        self._consumer = Consumer()
 
     @abstractmethod
     def start(self, closed: Closed) -> None:
@@ -102,6 +101,7 @@ class ThreadPump(Pump[Buffer]):
 
     def __init__(self, source: Source, kind: Kind, context: Context, readable: Wake) -> None:
         self._writable = ThreadWake()
+        self._consumer = Consumer()
         super().__init__(source, context, Buffer(kind, readable, self._writable))
 
     def start(self, closed: Closed) -> None:
@@ -165,22 +165,26 @@ class TaskPump(Pump[Buffer]):
         super().__init__(source, context, Buffer(kind, readable, self._writable))
         self.loop = loop
         self._loop = loop
+        self._closed: Closed | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_reading = False
         self._is_stopped = False
 
     def start(self, closed: Closed) -> None:
-        if not call_on(self._loop, lambda: self._start(closed)):
+        self._closed = closed
+        if not call_on(self._loop, self._start):
             raise RuntimeError("the event loop that the source was to be read on is closed")
 
     def stop(self) -> None:
         call_on(self._loop, self._cancel)
 
-    def _start(self, closed: Closed) -> None:
+    def _start(self) -> None:
         if not self.claim_source():
             return
-        self._task = self._loop.create_task(self._run(), context=self._context)
-        self._task.add_done_callback(lambda task: self._end(task, closed))
+        self._task = self._loop.create_task(
+            self._run(), name="streamkit-pump", context=self._context
+        )
+        self._task.add_done_callback(self._end)
 
     def _cancel(self) -> None:
         # Only a task that reads is cancelled, and once. One that has yet to begin would never close
@@ -192,7 +196,6 @@ class TaskPump(Pump[Buffer]):
 
     async def _run(self) -> None:
         buffer, readable = self.buffer, self.buffer.readable
-        offer = buffer.offer
         turn = TaskTurn(self._loop, TASK_TURN)
         # A consumer on this loop that waits, though the last element woke it up, had its turn.
         is_on_loop = isinstance(readable, LoopWake)
@@ -202,7 +205,7 @@ class TaskPump(Pump[Buffer]):
             self._is_reading = True
             async for element in self.source.async_iterator():
                 had_turn = is_on_loop and readable.armed
-                while not offer(element):
+                while not buffer.offer(element):
                     if buffer.abandoned:
                         return
                     await self._writable.wait(buffer.writable_now, buffer.seconds_until_drop())
@@ -216,9 +219,12 @@ class TaskPump(Pump[Buffer]):
             self._is_reading = False
             await self.source.aclose()
 
-    def _end(self, task: "asyncio.Task[None]", closed: Closed) -> None:
-        # The traceback of what the task raised leads back to this pump, which is not to keep it.
-        self._task = None
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        # The traceback of what the task raised leads back to this pump, which is not to keep it,
+        # nor the callback, which leads to the pipeline.
+        closed, self._closed, self._task = self._closed, None, None
+        if closed is None:
+            return
         if not task.cancelled():
             closed(task.exception())
         elif self._is_stopped:
@@ -251,6 +257,7 @@ class InlinePump(Pump[Buffer]):
 
     def __init__(self, source: Source, kind: Kind, context: Context) -> None:
         super().__init__(source, context, Buffer(kind, NOBODY, NOBODY))
+        self._consumer = Consumer()
         # Whoever reads holds the lock. Another thread that stops the pump meanwhile leaves it to
         # that one to close the source.
         self._lock = threading.Lock()

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import Context
 from typing import Protocol
 
@@ -29,14 +29,30 @@ class Counted(Protocol):
 class Record:
     """The figures of one stream, plain numbers that the metrics ask for at a scrape."""
 
+    __slots__ = (
+        "_bytes",
+        "_bytes_told",
+        "_counted",
+        "_dropped_told",
+        "_elements_told",
+        "_has_first_byte",
+        "_kind",
+        "_metrics",
+        "_name",
+        "_opened_at",
+        "_span",
+        "_tenant",
+    )
+
     def __init__(
         self, kind: Kind, name: str, tenant: str, metrics: StreamMetrics, span: StreamSpan
     ) -> None:
-        self._label = (kind.name, name, tenant)
-        self._live = kind.live
+        self._kind = kind
+        self._name = name
+        self._tenant = tenant
         self._metrics = metrics
         self._span = span
-        self._on_chunk: Callable[[], object] | None = self._look_for_first_byte
+        self._has_first_byte = False
         self._opened_at: float | None = None
         self._counted: Counted | None = None
         self._bytes = 0
@@ -66,8 +82,10 @@ class Record:
     def chunk(self, size: int) -> None:
         """A chunk of so many bytes goes to the server."""
         self._bytes += size
-        if self._on_chunk is not None:
-            self._on_chunk()
+        if not self._has_first_byte:
+            self._look_for_first_byte()
+        elif (tell := self._metrics.tell) is not None:
+            tell()
 
     def server_sent(self, size: int) -> None:
         """The server sent so many bytes by itself."""
@@ -75,13 +93,13 @@ class Record:
 
     def _look_for_first_byte(self) -> None:
         # A chunk of a live stream may be a heartbeat before any element.
-        if self._live and not (self._counted and self._counted.offered):
+        if self._kind.live and not (self._counted and self._counted.offered):
             return
-        self._on_chunk = self._metrics.tell
+        self._has_first_byte = True
         if self._opened_at is not None:
             self._count("first_byte", time.monotonic() - self._opened_at)
-        if self._on_chunk is not None:
-            self._on_chunk()
+        if (tell := self._metrics.tell) is not None:
+            tell()
 
     def report(self) -> bool:
         """Tell the metrics what there was since the last time. By one thread at a time.
@@ -104,7 +122,7 @@ class Record:
             say(
                 logging.WARNING,
                 "%s stream %r (tenant %r) refused an element: %s",
-                *self._label,
+                *self._label(),
                 reason,
             )
 
@@ -113,7 +131,7 @@ class Record:
         say(
             logging.ERROR,
             "the source of %s stream %r (tenant %r) failed after its consumer had left",
-            *self._label,
+            *self._label(),
             error=error,
         )
 
@@ -140,13 +158,16 @@ class Record:
         say(
             logging.DEBUG,
             "%s stream %r (tenant %r) %s: %d elements, %d bytes, %.3f s%s",
-            *self._label,
+            *self._label(),
             outcome,
             self._elements_told,
             self._bytes,
             seconds,
             f", {repaired} with lone surrogates sent as U+FFFD" if repaired else "",
         )
+
+    def _label(self) -> tuple[str, str, str]:
+        return self._kind.name, self._name, self._tenant
 
     def _count(self, what: str, *figures: object) -> None:
         """Tell the metrics, of which no stream fails: a full disk, say, in multiprocess mode."""

@@ -34,8 +34,9 @@ PROGRAMS = {
     "redis-server": "redis-server",
     "wget": "wget",
 }
-ALL = ("run-parallel", "--parallel", "auto", "--parallel-no-spinner")
-"""tox arguments: as many environments at a time as there are processors."""
+AT_A_TIME = str((os.cpu_count() or 1) + 1)
+ALL = ("run-parallel", "--parallel", AT_A_TIME, "--parallel-no-spinner")
+"""tox arguments: one environment more than there are processors, as that of servers mostly waits."""
 
 POSTGRESQL = Path("/usr/lib/postgresql")
 

@@ -29,7 +29,6 @@ def test_a_table_of_a_database_into_excel(tmp_path: Path, monkeypatch: pytest.Mo
     connection.close()
     names: dict[str, Any] = {
         "app": Flask(__name__),
-        "sqlite3": sqlite3,
         "StreamingService": StreamingService,
     }
     exec(example("def orders_workbook"), names)

@@ -36,7 +36,7 @@ PROGRAMS = {
 }
 AT_A_TIME = str((os.cpu_count() or 1) + 1)
 ALL = ("run-parallel", "--parallel", AT_A_TIME, "--parallel-no-spinner")
-"""tox arguments: one environment more than there are processors, as that of servers mostly waits."""
+"""tox arguments: one environment more than processors, as that of the servers mostly waits."""
 
 POSTGRESQL = Path("/usr/lib/postgresql")
 

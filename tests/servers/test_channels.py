@@ -110,7 +110,7 @@ def test_two_hundred_threads_of_gunicorn_all_see_each_event_and_rest_otherwise()
         print(f"{sum(worker.cpu_times()[:2]) - used:.2f} s of processor in a second of silence")
 
 
-TAKES_ALL = ("waitress", "waitress-lookahead")
+TAKES_ALL = ("daphne", "waitress", "waitress-lookahead")
 """Servers that keep what their client does not read, and so let nobody fall behind."""
 
 WITH_TRACEBACK = ("granian-wsgi", "uwsgi")

@@ -541,17 +541,19 @@ def counted():
     return registry.get_sample_value("stream_bytes_total", labels)
 
 def begun():
-    # Each chunk is two bytes long, and the source never ends.
-    chunks = iter(StreamingService.export("rows", slow(), "ndjson"))
-    next(chunks), next(chunks)
-    return chunks
-
-def slow():
+    # Each chunk is two bytes long, as an element is asked for when the last one was taken. The
+    # source never ends.
     import threading
-    yield 1
-    while True:
-        threading.Event().wait(0.001)
-        yield 1
+    asked = threading.Semaphore(0)
+    def slow():
+        while True:
+            yield 1
+            asked.acquire()
+    chunks = iter(StreamingService.export("rows", slow(), "ndjson"))
+    next(chunks)
+    asked.release()
+    next(chunks)
+    return chunks
 """
 
 

@@ -1,10 +1,10 @@
-"""Run all tests, from a fresh checkout on a fresh machine: ``python3 tests [tox arguments]``.
+"""Run the tests, from a fresh checkout on a fresh machine: ``python3 tests [tox arguments]``.
 
 Of all that comes from PyPI and npm the versions are pinned, and ``python3 tests -e renew`` pins the
 newest; ``python3 tests -e newest`` runs the tests with those before. From Debian comes what it has.
 
 Sets up what they need first: tox in an environment of its own, every installed Python that is
-supported, and, with apt, a browser, proxies, PostgreSQL, Redis and Prometheus. Takes some ten
+supported, and, with apt, a browser, proxies, PostgreSQL, Redis and Prometheus. Takes some fifteen
 minutes.
 """
 

@@ -97,6 +97,7 @@ def test_the_plot_is_full_from_the_start(browser: Chrome, page: Wait) -> None:
     """Its left quarter has more in it than the lines of the grid."""
     coloured = """
         const canvas = document.querySelector("[data-card=figures] canvas");
+        if (!canvas) return 0;
         const width = Math.round(canvas.width / 4), left = Math.round(canvas.width / 10);
         const pixels = canvas.getContext("2d").getImageData(left, 0, width, canvas.height).data;
         return new Set(new Uint32Array(pixels.buffer)).size;

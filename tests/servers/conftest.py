@@ -1,3 +1,4 @@
+import os
 import resource
 import signal
 from collections.abc import Iterator
@@ -19,11 +20,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [item for item in items if _is_meant(getattr(item, "callspec", None))]
 
 
+OTHERS = (
+    "waitress-lookahead",
+    "gunicorn-sync",
+    "cheroot",
+    "granian-wsgi",
+    "uvicorn-h11",
+    "gunicorn-asgi",
+)
+"""Servers that are like another one of the table. They are tried where TEST_SERVERS is ``all``."""
+
+
 def _is_meant(callspec: Any) -> bool:
     parameters: dict[str, Any] = callspec.params if callspec else {}
     row = parameters.get("row")
     if not isinstance(row, Row):
         return True
+    if row.server in OTHERS and os.environ.get("TEST_SERVERS") != "all":
+        return False
     return (
         parameters.get("source", row.sources[0]) in row.sources
         and parameters.get("refused") not in row.sources

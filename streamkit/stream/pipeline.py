@@ -208,15 +208,19 @@ class Pipeline(Generic[W]):
         """The heartbeat is due now, if the kind has one: a consumer that waits is woken for it."""
         self.agenda.beat()
         self.buffer.readable.notify()
-        if self.consumer is not None and (consumer := self.consumer()) is not None:
+        if (consumer := self._listening()) is not None:
             consumer.hear_of_due()
 
     def retire(self) -> None:
         """End it in good order, as soon as its consumer comes back. From any thread."""
         self.agenda.retire()
         self.buffer.readable.notify()
-        if self.consumer is not None and (consumer := self.consumer()) is not None:
+        if (consumer := self._listening()) is not None:
             consumer.hear_of_retiring()
+
+    def _listening(self) -> Consumer | None:
+        """The consumer, if it is one that is to be told, and is still there."""
+        return None if self.consumer is None else self.consumer()
 
     def leave(self, outcome: Outcome = "disconnected", raised: BaseException | None = None) -> None:
         """The consumer leaves; ``raised`` is what it was told. Idempotent, from any thread."""
@@ -226,7 +230,7 @@ class Pipeline(Generic[W]):
             return
         self.buffer.abandon()
         self._free_batch()
-        if self.consumer is not None and (consumer := self.consumer()) is not None:
+        if (consumer := self._listening()) is not None:
             consumer.hear_of_leaving()
         self._do(duty, pump)
 
@@ -278,7 +282,7 @@ class Pipeline(Generic[W]):
         self._pump = self.buffer.error = lifetime.raised = lifetime.source_error = None
         try:
             signals.discard(self)
-            if self.consumer is not None and (consumer := self.consumer()) is not None:
+            if (consumer := self._listening()) is not None:
                 consumer.hear_of_settling()
             is_nothing_more = self._is_nothing_more(failure)
             if is_nothing_more:

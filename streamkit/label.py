@@ -4,7 +4,10 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["visible"]
+__all__ = ["OTHER", "visible"]
+
+OTHER: Final = "other"
+"""The value that stands for all there is no room for."""
 
 MAX_LABEL_LENGTH: Final = 120
 """Characters of a label value; there is no end to those that may come from a request."""

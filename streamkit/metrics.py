@@ -14,16 +14,16 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, final, get_args
-from weakref import WeakKeyDictionary
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from streamkit.collectors import Collectors, Families, registry_in_use, use_registry
 from streamkit.fork import call_in_child, shared_lock
-from streamkit.label import visible
+from streamkit.label import OTHER, visible
 from streamkit.log import say_once
-from streamkit.meters import Meters, are_used
 from streamkit.updates import Updates
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "Outcome",
     "StreamMetrics",
     "expose",
-    "registry_in_use",
     "stream_metrics",
     "use",
 ]
@@ -45,9 +44,6 @@ Report = Callable[[], bool]
 chunk. True if more may be done of which no ``tell`` tells."""
 
 LABELS: Final = ("kind", "stream", "tenant")
-
-OTHER: Final = "other"
-"""The label value that stands for all there is no room for."""
 
 MAX_STREAM_NAMES: Final = 100
 """How many values of its own the label ``stream`` takes; any further one is ``other``."""
@@ -113,7 +109,7 @@ class StreamMetrics:
 
 
 @final
-class MetricsService:
+class MetricsService(Families):
     """The metrics of all streams in one registry, which collects them from here.
 
     There is one service a registry: ``MetricsService(registry) is MetricsService(registry)``.
@@ -133,14 +129,12 @@ class MetricsService:
 
     def __new__(cls, registry: CollectorRegistry) -> "MetricsService":
         _check_registry(registry)
-        with _lock:
-            service = _services.get(registry)
-            if service is None:
-                service = super().__new__(cls)
-                service._create()
-                # As one collector: a registry takes all of it or, if a name clashes, nothing.
-                registry.register(service)
-                _services[registry] = service
+        return _collectors.of(registry)
+
+    @classmethod
+    def _new(cls) -> "MetricsService":
+        service = super().__new__(cls)
+        service._create()
         return service
 
     def _create(self) -> None:
@@ -177,7 +171,7 @@ class MetricsService:
             registry=None,
             multiprocess_mode="livesum",
         )
-        self._families = (
+        self.families = (
             self.elements,
             self.bytes,
             self.dropped,
@@ -187,6 +181,7 @@ class MetricsService:
             self.active,
             self.duration,
             self.first_byte,
+            self.max_active,
         )
         self._is_limited = False
         # Another process reads its figures from a file there, whenever it likes.
@@ -196,24 +191,11 @@ class MetricsService:
         # The least recently used first.
         self._streams: OrderedDict[tuple[str, ...], _BoundMetrics] = OrderedDict()
 
-    def describe(self) -> Iterator[Metric]:
-        """The metrics without their samples, for the registry to know the names."""
-        for family in (*self._families, self.max_active):
-            yield from family.describe()
-
-    def collect(self) -> Iterator[Metric]:
-        """The metrics, for the registry to expose."""
+    def exposed(self) -> Iterator[MetricWrapperBase]:
         self.update()
-        for family in self._families:
-            yield from family.collect()
-        if self._is_limited:
-            yield from self.max_active.collect()
-
-    def collect_one(self, name: str) -> Iterator[Metric]:
-        """The metric of this name, as ``collect`` gives it; nothing of one that is not exposed."""
-        self.update()
-        for family in (*self._families, *([self.max_active] if self._is_limited else [])):
-            yield from (metric for metric in family.collect() if metric.name == name)
+        for family in self.families:
+            if self._is_limited or family is not self.max_active:
+                yield family
 
     def update(self) -> bool:
         """Have all streams that are open report what they have done until now.
@@ -284,11 +266,11 @@ class MetricsService:
         if idle is None:
             return False
         del self._streams[idle.labels]
-        for family in self._families:
+        for family in self.families:
             if family is self.closed:
                 for outcome in get_args(Outcome):
                     family.remove(*idle.labels, outcome)
-            else:
+            elif family is not self.max_active:
                 family.remove(*idle.labels)
         return True
 
@@ -386,8 +368,9 @@ class _BoundMetrics(StreamMetrics):
         self._record("stream_duration_seconds", seconds)
 
     def _record(self, name: str, seconds: float) -> None:
-        if _meters is not None and self._service is _service_in_use():
-            _meters.record(name, seconds, dict(zip(LABELS, self.labels, strict=True)))
+        meters = _collectors.meters
+        if meters is not None and self._service is _collectors.in_use():
+            meters.record(name, seconds, dict(zip(LABELS, self.labels, strict=True)))
 
 
 def _is_multiprocess() -> bool:
@@ -401,16 +384,19 @@ def _check_registry(value: object) -> None:
         raise TypeError(f"registry must be {expected}, got {type(value).__name__}")
 
 
-_services: WeakKeyDictionary[CollectorRegistry, MetricsService] = WeakKeyDictionary()
+_collectors: Final = Collectors(
+    MetricsService._new,
+    buckets={
+        "stream_duration_seconds": DURATION_BUCKETS,
+        "stream_first_byte_seconds": FIRST_BYTE_BUCKETS,
+    },
+)
 _NO_METRICS: Final = StreamMetrics()
-_registry: CollectorRegistry | None = REGISTRY
-_meters: Meters | None = None
-"""Of OpenTelemetry, of whatever registry is in use. A process has each instrument once."""
 
 
 def _forget() -> None:
     # The streams that are open in the parent of a fork are not the child's.
-    for service in _services.values():
+    for service in _collectors:
         service.forget()
 
 
@@ -422,15 +408,9 @@ def use(registry: CollectorRegistry | None) -> None:
 
     Raises as ``MetricsService`` does.
     """
-    global _registry
     if registry is not None:
         MetricsService(registry)
-    _registry = registry
-
-
-def registry_in_use() -> CollectorRegistry | None:
-    """The registry that is counted in; None if metrics are off."""
-    return _registry
+    use_registry(registry)
 
 
 def expose(accept: str = "") -> tuple[bytes, str]:
@@ -439,9 +419,11 @@ def expose(accept: str = "") -> tuple[bytes, str]:
     ``accept`` is the value of the request's ``Accept``. In prometheus-client's multiprocess mode
     they are those of all processes. Without a registry there are none.
     """
-    registry = _registry or CollectorRegistry()
-    if _registry is not None and _is_multiprocess():
-        for service in [*_services.values()]:
+    registry = registry_in_use()
+    if registry is None:
+        registry = CollectorRegistry()
+    elif _is_multiprocess():
+        for service in _collectors:
             service.update()
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -456,36 +438,11 @@ def stream_metrics(kind: str, name: str, tenant: str) -> StreamMetrics:
     not counted where that fails: a metric of the application's own has one of our names, or the
     folder of the multiprocess mode cannot be written to.
     """
-    if _registry is None:
+    registry = registry_in_use()
+    if registry is None:
         return _NO_METRICS
     try:
-        service = MetricsService(_registry)
-        if _meters is None and are_used():
-            _create_meters(service)
-        return service.stream(kind, name, tenant)
+        return _collectors.of(registry).stream(kind, name, tenant)
     except Exception as error:
         say_once(f"streams are not counted: {error}", error)
         return _NO_METRICS
-
-
-def _service_in_use() -> MetricsService | None:
-    return None if _registry is None else _services.get(_registry)
-
-
-def _create_meters(service: MetricsService) -> None:
-    def collect(name: str) -> Iterator[Metric]:
-        in_use = _service_in_use()
-        if in_use is not None:
-            yield from in_use.collect_one(name)
-
-    global _meters
-    with _lock:
-        if _meters is None:
-            _meters = Meters(
-                service.describe(),
-                collect,
-                {
-                    "stream_duration_seconds": DURATION_BUCKETS,
-                    "stream_first_byte_seconds": FIRST_BYTE_BUCKETS,
-                },
-            )

@@ -18,6 +18,7 @@ WORDS = frozenset(
     {
         "admission",
         "arguments",
+        "collectors",
         "consumer",
         "errors",
         "event",

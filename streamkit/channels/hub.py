@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from streamkit.channels.gathering import Gathering
 from streamkit.channels.metrics import ChannelMetrics, channel_metrics
 from streamkit.channels.ring import Ring
-from streamkit.metrics import registry_in_use
+from streamkit.collectors import registry_in_use
 
 __all__ = ["Hub"]
 

@@ -3,15 +3,14 @@
 import os
 from collections.abc import Iterator
 from typing import Final
-from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
+from prometheus_client.metrics import MetricWrapperBase
 
-from streamkit import metrics
+from streamkit.collectors import Collectors, Families, registry_in_use
 from streamkit.fork import shared_lock
-from streamkit.label import visible
+from streamkit.label import OTHER, visible
 from streamkit.log import say_once
-from streamkit.meters import Meters, are_used
 
 __all__ = ["ChannelMetrics", "channel_metrics", "count_reader"]
 
@@ -60,7 +59,7 @@ class _BoundMetrics(ChannelMetrics):
         "_told",
     )
 
-    def __init__(self, families: "_Families", label: str) -> None:
+    def __init__(self, families: "_ChannelFamilies", label: str) -> None:
         self._families = families
         self._label = label
         self._is_collected = "PROMETHEUS_MULTIPROC_DIR" not in os.environ
@@ -101,7 +100,7 @@ class _BoundMetrics(ChannelMetrics):
         families.subscribers.labels(label).inc(told[2] - subscribers)
 
 
-class _Families:
+class _ChannelFamilies(Families):
     """All channels in one registry."""
 
     def __init__(self) -> None:
@@ -121,24 +120,18 @@ class _Families:
             ("channel",),
             registry=None,
         )
+        self.families = (self.published, self.subscribers, self.gaps)
         # Not before there is a reader: it would say that nothing is heard of channels in memory.
         self._reader_up: Gauge | None = None
         self._bound: dict[str, _BoundMetrics] = {}
 
-    def describe(self) -> Iterator[Metric]:
-        """The metrics without their samples, for the registry to know the names."""
-        for family in (self.published, self.subscribers, self.gaps):
-            yield from family.describe()
-
-    def collect(self) -> Iterator[Metric]:
-        """The metrics, for the registry to expose."""
+    def exposed(self) -> Iterator[MetricWrapperBase]:
         with _lock:
             for bound in [*self._bound.values()]:
                 bound.collect()
-        for family in (self.published, self.subscribers, self.gaps):
-            yield from family.collect()
+        yield from self.families
         if self._reader_up is not None:
-            yield from self._reader_up.collect()
+            yield self._reader_up
 
     def reader(self, is_up: bool) -> None:
         if self._reader_up is None:
@@ -153,7 +146,7 @@ class _Families:
     def channel(self, name: str) -> _BoundMetrics:
         label = visible(name)
         if label not in self._bound and len(self._bound) >= MAX_CHANNELS:
-            label = metrics.OTHER
+            label = OTHER
         found = self._bound.get(label)
         if found is None:
             # Or what has come there meanwhile: a handler of a signal's may publish.
@@ -162,17 +155,15 @@ class _Families:
 
 
 _NO_METRICS: Final = ChannelMetrics()
-_families: WeakKeyDictionary[CollectorRegistry, _Families] = WeakKeyDictionary()
-_meters: Meters | None = None
-"""Of OpenTelemetry, of whatever registry is in use. A process has each instrument once."""
+_collectors: Final = Collectors(_ChannelFamilies, READER_UP)
 
 
 def count_reader(*, is_up: bool) -> None:
     """This process hears of the events of other processes, or does no longer."""
     try:
-        families = _families_of(metrics.registry_in_use())
-        if families is not None:
-            families.reader(is_up)
+        registry = registry_in_use()
+        if registry is not None:
+            _collectors.of(registry).reader(is_up)
     except Exception as error:
         _say(error)
 
@@ -182,44 +173,14 @@ def channel_metrics(name: str, registry: CollectorRegistry | None) -> ChannelMet
 
     Not counted is what cannot be, as with those of streams.
     """
+    if registry is None:
+        return _NO_METRICS
     try:
-        families = _families_of(registry)
-        if families is None:
-            return _NO_METRICS
         with _lock:
-            return families.channel(name)
+            return _collectors.of(registry).channel(name)
     except Exception as error:
         _say(error)
         return _NO_METRICS
-
-
-def _families_of(registry: CollectorRegistry | None) -> _Families | None:
-    if registry is None:
-        return None
-    with _lock:
-        families = _families.get(registry)
-        if families is None:
-            new = _Families()
-            families = _families.setdefault(registry, new)
-            # Else a handler of a signal's has published, and done so, in the middle of this.
-            if families is new:
-                try:
-                    # As one collector: a registry takes all of it or, if a name clashes, nothing.
-                    registry.register(families)
-                except BaseException:
-                    del _families[registry]
-                    raise
-        global _meters
-        if _meters is None and are_used():
-            _meters = Meters((*families.describe(), READER_UP), _collect_one)
-        return families
-
-
-def _collect_one(name: str) -> Iterator[Metric]:
-    registry = metrics.registry_in_use()
-    families = None if registry is None else _families.get(registry)
-    if families is not None:
-        yield from (family for family in families.collect() if family.name == name)
 
 
 def _say(error: Exception) -> None:

@@ -1,16 +1,13 @@
 """The metrics of resumable answers, for Prometheus: in the registry that streams are in."""
 
-from collections.abc import Iterator
 from typing import Final
-from weakref import WeakKeyDictionary
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
+from prometheus_client import Counter, Gauge
 
-from streamkit import metrics
+from streamkit.collectors import Collectors, Families, registry_in_use
 from streamkit.fork import shared_lock
-from streamkit.label import visible
+from streamkit.label import OTHER, visible
 from streamkit.log import say_once
-from streamkit.meters import Meters, are_used
 
 __all__ = ["ResumableMetrics", "resumable_metrics"]
 
@@ -42,7 +39,7 @@ class _BoundMetrics(ResumableMetrics):
 
     __slots__ = ("_families", "_label")
 
-    def __init__(self, families: "_Families", label: str) -> None:
+    def __init__(self, families: "_ResumableFamilies", label: str) -> None:
         self._families = families
         self._label = label
 
@@ -66,7 +63,7 @@ class _BoundMetrics(ResumableMetrics):
             _say(error)
 
 
-class _Families:
+class _ResumableFamilies(Families):
     """All answers in one registry."""
 
     def __init__(self) -> None:
@@ -87,32 +84,20 @@ class _Families:
         self.refused = Counter(
             "resumable_refused_total", "Elements that cannot be sent.", labels, registry=None
         )
-        self._all = (self.active, self.ended, self.events, self.refused)
+        self.families = (self.active, self.ended, self.events, self.refused)
         self._names: set[str] = set()
-
-    def describe(self) -> Iterator[Metric]:
-        """The metrics without their samples, for the registry to know the names."""
-        for family in self._all:
-            yield from family.describe()
-
-    def collect(self) -> Iterator[Metric]:
-        """The metrics, for the registry to expose."""
-        for family in self._all:
-            yield from family.collect()
 
     def resumable(self, name: str) -> _BoundMetrics:
         label = visible(name)
         if label not in self._names:
             if len(self._names) >= MAX_NAMES:
-                return _BoundMetrics(self, metrics.OTHER)
+                return _BoundMetrics(self, OTHER)
             self._names.add(label)
         return _BoundMetrics(self, label)
 
 
 _NO_METRICS: Final = ResumableMetrics()
-_families: WeakKeyDictionary[CollectorRegistry, _Families] = WeakKeyDictionary()
-_meters: Meters | None = None
-"""Of OpenTelemetry, of whatever registry is in use. A process has each instrument once."""
+_collectors: Final = Collectors(_ResumableFamilies)
 
 
 def resumable_metrics(name: str) -> ResumableMetrics:
@@ -120,31 +105,15 @@ def resumable_metrics(name: str) -> ResumableMetrics:
 
     Not counted is what cannot be, as with those of streams.
     """
-    registry = metrics.registry_in_use()
+    registry = registry_in_use()
     if registry is None:
         return _NO_METRICS
     try:
         with _lock:
-            families = _families.get(registry)
-            if families is None:
-                families = _Families()
-                # As one collector: a registry takes all of it or, if a name clashes, nothing.
-                registry.register(families)
-                _families[registry] = families
-            global _meters
-            if _meters is None and are_used():
-                _meters = Meters(families.describe(), _collect_one)
-            return families.resumable(name)
+            return _collectors.of(registry).resumable(name)
     except Exception as error:
         _say(error)
         return _NO_METRICS
-
-
-def _collect_one(name: str) -> Iterator[Metric]:
-    registry = metrics.registry_in_use()
-    families = None if registry is None else _families.get(registry)
-    if families is not None:
-        yield from (family for family in families.collect() if family.name == name)
 
 
 def _say(error: Exception) -> None:

@@ -18,7 +18,7 @@ from streamkit.channels.redis.link import Link
 from streamkit.channels.redis.log import look, position_from, publication
 from streamkit.channels.redis.server import Server, away, scripts
 from streamkit.channels.ring import Anteroom, Ring
-from streamkit.metrics import registry_in_use
+from streamkit.collectors import registry_in_use
 
 __all__ = ["Redis"]
 

@@ -36,6 +36,10 @@ class Encoder(ABC):
         Raises what the element raises that cannot be encoded, after the pieces of those before it.
         """
 
+    def encode_one(self, element: Any) -> bytes:
+        """The bytes of a batch of one element, as most batches of a paced stream are."""
+        return b"".join(self.encode((element,)))
+
     def end(self) -> bytes:
         """The bytes after the last element. Raises an error if the body is not whole by then."""
         return b""

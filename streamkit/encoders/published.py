@@ -1,7 +1,5 @@
 """Events that were encoded when they were published."""
 
-from collections.abc import Iterator, Sequence
-
 from streamkit.encoders.sse import SSEEncoder
 
 __all__ = ["PublishedEncoder"]
@@ -13,11 +11,10 @@ class PublishedEncoder(SSEEncoder):
     def __init__(self, *, blank_after_comments: bool = False) -> None:
         super().__init__(blank_after_comments=blank_after_comments)
 
-    def encode(self, batch: Sequence[bytes]) -> Iterator[bytes]:
-        for piece in batch:
-            if b"\nretry: " in piece or piece.startswith(b"retry: "):
-                self._has_own_retry = True
-            yield piece
+    def encode_one(self, element: bytes) -> bytes:
+        if b"\nretry: " in element or element.startswith(b"retry: "):
+            self._has_own_retry = True
+        return element
 
     def dropped(self, elements: int) -> bytes:
         # A gap told of them, where it belongs among the events.

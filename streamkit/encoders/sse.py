@@ -60,20 +60,24 @@ class SSEEncoder(Encoder):
         self._has_own_retry = False
 
     def encode(self, batch: Sequence[Any]) -> Iterator[bytes]:
-        serialize = self._serialize
+        # No map, which would end in silence where serialize raises StopIteration (PEP 479).
         for element in batch:
-            if serialize is not None:
-                element = _checked(serialize(element))
-            if type(element) is str and "\n" not in element and "\r" not in element:
-                # As most are: in no more calls than it takes.
-                text = f"data: {element}\n\n"
-            else:
-                try:
-                    text = self._text(element)
-                except ValueError as reason:
-                    self.refused.append(reason)
-                    text = self._comment("refused")
-            yield text.encode() if text.isascii() else self._utf8(text)
+            yield self.encode_one(element)
+
+    def encode_one(self, element: Any) -> bytes:
+        serialize = self._serialize
+        if serialize is not None:
+            element = _checked(serialize(element))
+        if type(element) is str and "\n" not in element and "\r" not in element:
+            # As most are: in no more calls than it takes.
+            text = f"data: {element}\n\n"
+        else:
+            try:
+                text = self._text(element)
+            except ValueError as reason:
+                self.refused.append(reason)
+                text = self._comment("refused")
+        return text.encode() if text.isascii() else self._utf8(text)
 
     def retry(self, milliseconds: int) -> bytes:
         if self._has_own_retry:

@@ -81,8 +81,8 @@ class Agenda:
         self._retires_at = inf
         self.due = inf
         """When the consumer is to come though there is no element, by the clock."""
-        self.is_silent = True
-        """Whether it has sent neither an element nor a heartbeat yet."""
+        self.is_silent = kind.heartbeat is not None
+        """Whether it has a heartbeat, and sent neither that nor an element yet."""
 
     def begin(self) -> None:
         """The first chunk is asked for. A stream that was retired before stays so."""
@@ -216,6 +216,20 @@ class Batches:
             batch = buffer.drain()
             if ended and not batch and dropped == dropped_told:
                 break
+            if (
+                len(batch) == 1
+                and dropped == dropped_told
+                and not agenda.is_silent
+                and not self._begin
+                and monotonic() < agenda.due
+            ):
+                # As most are of a stream that is paced: nothing else goes out with it.
+                chunk = encoder.encode_one(batch.pop())
+                if encoder.refused:
+                    self._report_refused()
+                if chunk:
+                    yield chunk
+                continue
             pieces: list[bytes] = []
             has_heartbeat = False
             if agenda.is_silent or monotonic() >= agenda.due:
@@ -228,13 +242,7 @@ class Batches:
                 yield None
                 continue
             try:
-                if len(batch) == 1 and not self._begin:
-                    # There is one most of the time, if a stream is paced.
-                    pieces += encoder.encode(batch)
-                    if encoder.refused:
-                        self._report_refused()
-                else:
-                    yield from self._add_in_slices(pieces, batch)
+                yield from self._add_in_slices(pieces, batch)
             except Exception:
                 yield from self._give(joined(pieces), is_all=False)
                 raise

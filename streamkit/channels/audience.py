@@ -103,9 +103,11 @@ class ThreadWaiter:
         """Wake it if it waits, from any thread."""
         if self.armed:
             self.armed = False
-            # Of two that notify at the same time, one finds the token free already.
-            with suppress(RuntimeError):
+            try:
                 self._token.release()
+            except RuntimeError:
+                # Of two that notify at the same time, one finds the token free already.
+                return
 
     def leave(self) -> None:
         """It waits no more: then it is on no list."""
@@ -149,11 +151,13 @@ class LoopAudience:
         if running_loop() is self._loop:
             if len(waiting) == 1:
                 # Later would be a turn of the loop more, which is half of what it costs.
-                # A signal's handler may have woken it by now.
-                with suppress(KeyError):
+                try:
                     _, waiter = waiting.popitem()
-                    if not waiter.done():
-                        waiter.set_result(None)
+                except KeyError:
+                    # A signal's handler has woken it by now.
+                    return
+                if not waiter.done():
+                    waiter.set_result(None)
                 return
             self._is_called = True
             self._loop.call_soon(self._wake_all)

@@ -55,20 +55,29 @@ class Blocks:
         blocks: list[bytes] = []
         encode = self._encoder.event
         for element in batch:
-            try:
-                if isinstance(element, ServerSentEvent):
-                    if element.id is not None:
-                        raise ValueError(
-                            "event must have no id, which a resumable answer gives it, got "
-                            f"{element.id!r:.80}"
-                        )
-                    if element.data is None and element.event is None:
-                        self._ahead += encode(element)
-                        continue
-                block = encode(element)[:-1]
-            except ValueError as reason:
-                self.refused.append(reason)
-                continue
+            if (
+                type(element) is str
+                and element.isascii()
+                and "\n" not in element
+                and "\r" not in element
+            ):
+                # As most of a model's tokens are: in no more calls than it takes.
+                block = f"data: {element}\n".encode()
+            else:
+                try:
+                    if isinstance(element, ServerSentEvent):
+                        if element.id is not None:
+                            raise ValueError(
+                                "event must have no id, which a resumable answer gives it, got "
+                                f"{element.id!r:.80}"
+                            )
+                        if element.data is None and element.event is None:
+                            self._ahead += encode(element)
+                            continue
+                    block = encode(element)[:-1]
+                except ValueError as reason:
+                    self.refused.append(reason)
+                    continue
             if self._ahead:
                 block, self._ahead = bytes(self._ahead) + block, bytearray()
             blocks.append(block)

@@ -134,19 +134,23 @@ class Production:
         if not batch:
             return []
         blocks = self._blocks.of(batch)
-        refused = self._blocks.refused
-        if refused:
-            self._metrics.refused(len(refused))
-            for reason in refused:
-                say(logging.WARNING, "%s refused an element: %s", self, reason)
-            refused.clear()
+        if self._blocks.refused:
+            self._report_refused()
         size = self.log.size + sum(map(len, blocks)) + self._blocks.ahead
-        if size > MAX_BYTES and not self.is_failing:
-            self.fail(ValueError(TOO_LARGE))
-        while size > MAX_BYTES and blocks:
-            size -= len(blocks.pop())
+        if size > MAX_BYTES:
+            if not self.is_failing:
+                self.fail(ValueError(TOO_LARGE))
+            while size > MAX_BYTES and blocks:
+                size -= len(blocks.pop())
         self._events += len(blocks)
         return blocks
+
+    def _report_refused(self) -> None:
+        refused = self._blocks.refused
+        self._metrics.refused(len(refused))
+        for reason in refused:
+            say(logging.WARNING, "%s refused an element: %s", self, reason)
+        refused.clear()
 
     def fail(self, error: BaseException) -> None:
         """It is not to go on, and ``error`` says why: to be ended by whoever writes it."""

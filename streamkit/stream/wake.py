@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final, Protocol
 
 from streamkit.loop import call_on, running_loop
@@ -60,9 +59,11 @@ class ThreadWake:
     def notify(self) -> None:
         if self.armed:
             self.armed = False
-            # Of two that notify at the same time, one finds the token free already.
-            with suppress(RuntimeError):
+            try:
                 self._token.release()
+            except RuntimeError:
+                # Of two that notify at the same time, one finds the token free already.
+                return
 
     def wait(self, ready: Callable[[], bool], timeout: float | None) -> bool:
         """Return once notified, when ``ready()`` already holds, or after ``timeout`` seconds.

@@ -11,8 +11,7 @@ import pytest
 from combinations import Combination, SyncSource, wait_until
 from prometheus_client import CollectorRegistry, Counter
 
-import streamkit
-from streamkit import ServerSentEvent, StreamingService, log
+from streamkit import ServerSentEvent, StreamingService, collectors, log
 from streamkit.metrics import MetricsService, StreamMetrics
 
 
@@ -81,7 +80,7 @@ def test_a_metric_of_the_applications_own_with_one_of_our_names(
     """Streams are not counted then, and go on."""
     registry = CollectorRegistry()
     Counter("stream_bytes_total", "The application's own.", registry=registry)
-    monkeypatch.setattr(streamkit.metrics, "_registry", registry)
+    monkeypatch.setattr(collectors, "_registry", registry)
     for _ in range(3):
         assert list(StreamingService.export("e", SyncSource([1]), "ndjson")) == [b"1\n"]
     (said,) = [record.message for record in caplog.records if "not counted" in record.message]
@@ -95,7 +94,7 @@ def test_a_folder_of_the_multiprocess_mode_that_cannot_be_written_to(
         raise PermissionError(13, "Permission denied", str(tmp_path))
 
     monkeypatch.setattr(MetricsService, "stream", fail)
-    monkeypatch.setattr(streamkit.metrics, "_registry", CollectorRegistry())
+    monkeypatch.setattr(collectors, "_registry", CollectorRegistry())
     for _ in range(3):
         assert list(StreamingService.export("e", SyncSource([1]), "ndjson")) == [b"1\n"]
     assert len([r for r in caplog.records if "Permission denied" in r.message]) == 1

@@ -1,13 +1,15 @@
 """When a thread rests for others that wait for the interpreter, and when a task's turn is over."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from streamkit import lost
 from streamkit.stream import turn as interpreter
-from streamkit.stream.turn import TaskTurn, Turn
+from streamkit.stream.turn import MAX_TRUSTED, TaskTurn, Turn
 
 LENGTH, REST = 0.01, 0.0001
 
@@ -79,6 +81,16 @@ def test_a_thread_that_only_waits_for_what_is_lost_is_no_other(
     assert not clocks.slept
 
 
+class CountingLoop:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.calls = 0
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.calls += 1
+        self._loop.call_soon(callback)
+
+
 class TestTask:
     def test_its_turn_is_over_once_it_was_busy_for_so_long(self, clocks: Clocks) -> None:
         async def main() -> None:
@@ -100,5 +112,27 @@ class TestTask:
                 assert not turn.is_over()
                 await asyncio.sleep(0)
                 clocks.pass_(LENGTH * 2, 0)
+
+        asyncio.run(main())
+
+    def test_one_that_has_waited_often_is_looked_at_less_often(self, clocks: Clocks) -> None:
+        """And is late soon all the same, if it waits no longer."""
+
+        async def main() -> None:
+            loop = CountingLoop(asyncio.get_running_loop())
+            turn = TaskTurn(cast(asyncio.AbstractEventLoop, loop), LENGTH)
+            for _ in range(100):
+                assert not turn.is_over()
+                await asyncio.sleep(0)
+            assert loop.calls < 100 / (MAX_TRUSTED - 1)
+            elements = 0
+            while not turn.is_over():
+                elements += 1
+                clocks.pass_(LENGTH, LENGTH)
+            assert elements <= MAX_TRUSTED + 1
+            await asyncio.sleep(0)
+            assert not turn.is_over()
+            clocks.pass_(LENGTH, LENGTH)
+            assert turn.is_over()
 
         asyncio.run(main())

@@ -122,7 +122,8 @@ def broadcaster() -> App:
 
 def sse_starlette() -> App:
     """A subscription a client, as a generator that reads ``pubsub.listen()`` has it."""
-    client = redis.asyncio.Redis.from_url(url())
+    # Of itself redis-py refuses the 101st connection, and each client is one.
+    client = redis.asyncio.Redis.from_url(url(), max_connections=10_000)
 
     async def values() -> AsyncIterator[Any]:
         async with client.pubsub() as pubsub:

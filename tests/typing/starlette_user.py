@@ -2,7 +2,7 @@
 
 from typing import assert_type
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,10 +12,13 @@ from streamkit_adapters.fastapi import (
     StreamingResponse,
     StreamingService,
     StreamkitMiddleware,
+    StreamRoute,
     metrics,
 )
 
 app = FastAPI()
+app.router.route_class = StreamRoute
+router = APIRouter(route_class=StreamRoute)
 
 
 def tenant(request: Request) -> str | None:

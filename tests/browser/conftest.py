@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -154,6 +155,12 @@ def chat(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     data = tmp_path_factory.mktemp("chat") / "chat.sqlite3"
     with running_chat(data, *(["--flask"] if request.param == "flask" else [])) as origin:
         yield origin
+
+
+@pytest.fixture
+def start_chat(tmp_path: Path) -> Callable[..., AbstractContextManager[str]]:
+    """Runs one, with what was said in this test before."""
+    return partial(running_chat, tmp_path / "chat.sqlite3")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.request import urlopen
 from uuid import uuid4
@@ -10,7 +11,10 @@ import pytest
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
+
+StartChat = Callable[..., AbstractContextManager[str]]
 
 SECONDS = 30
 
@@ -160,6 +164,90 @@ def test_what_fails_in_the_middle_says_so_and_the_chat_goes_on(page: Page) -> No
     assert page.questions() == [FAILING, FAILING, "Why?"]
     endings = ["failed", "failed", "done"]
     page.until(lambda: [message["ending"] for message in page.kept()] == endings)
+
+
+def test_a_question_is_asked_by_a_key_or_a_suggestion(page: Page) -> None:
+    field = page.find("#question")
+    field.send_keys("Why", Keys.SHIFT, Keys.ENTER)
+    assert field.get_attribute("value") == "Why\n"
+    field.send_keys(Keys.NULL, "<b>not</b>?", Keys.ENTER)
+    page.until(lambda: page.ending() == "done")
+    # As it was written, and no markup.
+    assert page.questions() == ["Why\n<b>not</b>?"]
+    assert field.get_attribute("value") == ""
+    # Nothing is no question.
+    field.send_keys(" ", Keys.ENTER)
+    page.find(".suggestions button").click()
+    page.until(lambda: page.ending() == "open" or len(page.questions()) == 2)
+    page.until(lambda: page.ending() == "done")
+    assert page.questions()[1:] == [page.find(".suggestions button").text]
+
+
+def test_a_new_chat_begins_empty_and_the_one_before_is_behind_it(page: Page) -> None:
+    page.ask(FAILING)
+    page.until(lambda: page.ending() == "failed")
+    welcome = page.find(".welcome")
+    assert not welcome.is_displayed()
+    page.find("[data-action=new]").click()
+    page.until(lambda: page.find(".welcome").is_displayed() and not page.questions())
+    assert page.find("[data-action=again]").get_attribute("href") == page.browser.current_url
+    assert page.chat not in page.browser.current_url
+    page.browser.back()
+    page.until(lambda: page.questions() == [FAILING])
+    assert page.ending() == "failed"
+
+
+def test_the_second_tab_of_its_link_shows_the_same_chat(page: Page) -> None:
+    page.ask(LONG)
+    begun = page.goes_on()
+    page.find("[data-action=again]").click()
+    (tab,) = {*page.browser.window_handles} - {page.window}
+    page.browser.switch_to.window(tab)
+    try:
+        page.until(lambda: page.text().startswith(begun))
+        page.stop()
+    finally:
+        page.browser.close()
+        page.show()
+    page.until(lambda: page.ending() == "stopped")
+
+
+def test_a_server_that_is_started_anew_says_what_is_lost(
+    browser: Chrome, start_chat: StartChat
+) -> None:
+    with start_chat() as origin:
+        page = Page(browser, origin, uuid4().hex)
+        page.ask(LONG)
+        page.goes_on()
+    page.until(lambda: page.find("li:last-child").get_attribute("data-away") is not None)
+    begun = page.text()
+    with start_chat("--port", origin.rpartition(":")[2]):
+        # It has kept its answers in memory.
+        page.until(lambda: page.ending() == "lost")
+        assert page.text() == begun
+        assert "not kept" in page.find(".ending").text
+        # Whoever comes without a word of it has it made anew.
+        browser.refresh()
+        page.until(lambda: page.ending() == "open")
+        page.goes_on()
+        page.stop()
+        page.until(page.shows_what_is_kept)
+        assert page.questions() == [LONG]
+
+
+def test_a_question_that_nobody_took_is_still_there(browser: Chrome, start_chat: StartChat) -> None:
+    with start_chat() as origin:
+        page = Page(browser, origin, uuid4().hex)
+    field, trouble = page.find("#question"), page.find("[data-field=trouble]")
+    field.send_keys("Why?", Keys.ENTER)
+    page.until(lambda: trouble.text == "The server does not answer.")
+    page.until(lambda: field.get_attribute("value") == "Why?")
+    assert page.questions() == []
+    with start_chat("--port", origin.rpartition(":")[2]):
+        field.send_keys(Keys.ENTER)
+        page.until(lambda: page.ending() == "done")
+        assert (page.questions(), trouble.text) == (["Why?"], "")
+        assert field.get_attribute("value") == ""
 
 
 def test_what_one_process_makes_is_followed_and_stopped_in_another(

@@ -248,6 +248,42 @@ def test_an_export_arrives_whole(page: Chrome, downloads: Path, server: str, for
     assert all(map(eq, rows, (dict(zip(COLUMNS, row, strict=True)) for row in expected)))
 
 
+def test_what_breaks_off_says_so_and_nothing_of_it_is_saved(
+    browser: Chrome, own_demo: tuple[subprocess.Popen[str], dict[str, str]]
+) -> None:
+    process, origins = own_demo
+    open_page(browser, origins["asgi"])
+    flood = Card(browser, "flood", "asgi")
+    flood.click("button")  # start
+    flood.until(lambda: flood.number("received"))
+    flood.click("button")  # pause
+    archive = Card(browser, "archive", "wsgi")
+    export = Card(browser, "export", "asgi", "[data-format=json]")
+    slow = {"offline": False, "latency": 0, "uploadThroughput": -1, "downloadThroughput": 500_000}
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.emulateNetworkConditions", slow)
+    try:
+        for card in (archive, export):
+            card.click("button")
+            card.until(lambda card=card: float(card.find("progress").get_attribute("value")))  # type: ignore[misc]
+            assert not card.find("button").is_enabled()
+        process.kill()
+        for card in (archive, export):
+            card.shows("verdict", "broken off")
+            # It may be tried again.
+            assert card.find("button").is_enabled()
+            assert not card.find(".save").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Network.disable", {})
+    # Out from behind the names of the servers, which stay in sight.
+    browser.execute_script("scrollTo(0, 0)")
+    flood.click("button")  # read on
+    flood.shows("verdict", "The stream broke off.")
+    assert flood.find("button").text == "Start"
+    for server in ("wsgi", "asgi"):
+        Card(browser, "figures", server).shows("state", "reconnecting")
+
+
 @both_servers
 def test_the_page_shows_the_metrics_that_prometheus_reads(
     page: Chrome, origins: dict[str, str], server: str

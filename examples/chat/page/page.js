@@ -138,12 +138,15 @@ function showState() {
   $("[data-action=stop]", form).hidden = !isBusy;
 }
 
+/** Whether it worked; the page says so if it did not. */
 async function trying(does) {
   try {
     await does();
     $("[data-field=trouble]").textContent = "";
+    return true;
   } catch (error) {
     $("[data-field=trouble]").textContent = error instanceof TypeError ? "The server does not answer." : error.message;
+    return false;
   }
 }
 
@@ -158,14 +161,19 @@ const ask = (question) =>
     scrollTo(0, document.body.scrollHeight);
   });
 
-form.onsubmit = (event) => {
+form.onsubmit = async (event) => {
   event.preventDefault();
   const question = field.value.trim();
   if (!question || open().length) return;
-  field.value = "";
-  resize();
-  ask(question);
+  write("");
+  // What nobody took is not to be written again.
+  if (!(await ask(question)) && !field.value) write(question);
 };
+
+function write(text) {
+  field.value = text;
+  resize();
+}
 
 field.onkeydown = (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;

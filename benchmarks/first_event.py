@@ -132,7 +132,10 @@ def main() -> None:
         ["", "pip install", "start to first event", "both"],
         lines,
     )
-    print(f"\nPython {platform.python_version()}, the median of {ROUNDS} interleaved rounds")
+    print(
+        f"\nPython {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
+        f"the median of {ROUNDS} interleaved rounds"
+    )
 
 
 if __name__ == "__main__":

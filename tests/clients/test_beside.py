@@ -6,9 +6,9 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
+from redis_server import redis_server
 
 from examples import EXAMPLES, WAIT, started
-from redis_server import redis_server
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -39,7 +39,17 @@ def _values_of_polars(column: Any) -> Sequence[Any]:
     """What the rows of a frame of polars have in a column: text for a time with nanoseconds."""
     kind = column.dtype
     name = str(kind.base_type())
-    values: Sequence[Any] = column.to_list()
+    zone = getattr(kind, "time_zone", None)
+    if zone in (None, "UTC"):
+        values: Sequence[Any] = column.to_list()
+    else:
+        # It takes a while to import.
+        from zoneinfo import ZoneInfo
+
+        # A time before 1971 is another one where polars has another offset of the zone than Python.
+        moments = column.dt.convert_time_zone("UTC").to_list()
+        local = ZoneInfo(zone)
+        values = [moment and moment.astimezone(local) for moment in moments]
     if name == "Time" or getattr(kind, "time_unit", "") == "ns":
         # No type of Python has a place for nanoseconds, and to_list() leaves them out.
         ticks = column.to_physical().to_list()

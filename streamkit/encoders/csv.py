@@ -12,8 +12,6 @@ from uuid import UUID
 import msgspec
 
 from streamkit.encoders.row import RowEncoder
-from streamkit.rows.frames import Records
-from streamkit.rows.slices import slices_of_arrow
 from streamkit.rows.values import json_arrays, json_of
 
 __all__ = ["TEXT_TYPES", "CsvEncoder", "cell_text"]
@@ -80,10 +78,6 @@ class CsvEncoder(RowEncoder):
         return b"" if self._serialize is not None or titles is None else self._header(titles)
 
     def encode(self, batch: Sequence[Any]) -> Iterator[bytes]:
-        if type(batch[0]) is Records:
-            for records in batch:
-                yield from self._encode_records(records.batch)
-            return
         header = b""
         if self._serialize is None and self._columns.names is None:
             known = self._columns.titles is not None
@@ -98,26 +92,12 @@ class CsvEncoder(RowEncoder):
             yield header + piece
             header = b""
 
-    def _encode_records(self, records: Any) -> Iterator[bytes]:
-        """The rows of a record batch of Arrow.
-
-        Those that it does not write are encoded as any others: where a value has no form or is to
-        be repaired, and in a row of one cell, whose null is quoted.
-        """
+    def _write_arrow(self, columns: Sequence[Any]) -> bytes:
         # pyarrow need not be there, and takes a while to import.
-        from streamkit.encoders.arrow_csv import arrow_csv
+        from streamkit.encoders.arrow_text import arrow_csv
 
-        columns = self._columns.pick(records.columns)
-        try:
-            piece = arrow_csv(columns, self._texts) if len(columns) > 1 else b""
-        except Exception:
-            piece = b""
-        if piece:
-            self._number += records.num_rows
-            yield piece
-            return
-        for part in slices_of_arrow([records]):
-            yield from self._encode_slice(part)
+        # In a row of one cell a null is quoted.
+        return arrow_csv(columns, self._texts) if len(columns) > 1 else b""
 
     def _texts(self, column: Sequence[Any]) -> Sequence[str]:
         """The texts of the cells of a column, with quotes where they need them."""

@@ -68,11 +68,13 @@ CSV: Final = "text/csv; charset=utf-8"
 SPREADSHEET: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 _FORMATS: Final[dict[str, Format]] = {
-    "json": Format("application/json", ".json", JsonEncoder),
+    "json": Format("application/json", ".json", JsonEncoder, read=read_frames),
     "csv": Format(CSV, ".csv", CsvEncoder, read=read_frames),
     "csv-excel": Format(CSV, ".csv", ExcelCsvEncoder),
     "csv-excel-decimal-comma": Format(CSV, ".csv", DecimalCommaCsvEncoder),
-    "ndjson": Format("application/x-ndjson", ".ndjson", NdjsonEncoder, is_read_live=True),
+    "ndjson": Format(
+        "application/x-ndjson", ".ndjson", NdjsonEncoder, is_read_live=True, read=read_frames
+    ),
     "xlsx": Format(SPREADSHEET, ".xlsx", XlsxEncoder, is_text=False),
     "parquet": Format(
         "application/vnd.apache.parquet",

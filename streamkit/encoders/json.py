@@ -35,6 +35,14 @@ class JsonEncoder(RowEncoder):
         # A line end inside of a JSON value is always escaped, so that each one here ends a row.
         return self._frame(json_lines(values)[:-1].replace(b"\n", b",\n"))
 
+    def _write_arrow(self, columns: Sequence[Any]) -> bytes:
+        # pyarrow need not be there, and takes a while to import.
+        from streamkit.encoders.arrow_text import arrow_json
+
+        end = ",\n"
+        rows = arrow_json(columns, self._columns.titles or (), end)
+        return self._frame(rows.removesuffix(end.encode()))
+
     def _frame(self, text: bytes) -> bytes:
         text = self._separator + text
         self._separator = b",\n"

@@ -26,6 +26,12 @@ class NdjsonEncoder(RowEncoder):
     def _write(self, values: Sequence[Any]) -> bytes:
         return json_lines(values)
 
+    def _write_arrow(self, columns: Sequence[Any]) -> bytes:
+        # pyarrow need not be there, and takes a while to import.
+        from streamkit.encoders.arrow_text import arrow_json
+
+        return arrow_json(columns, self._columns.titles or (), "\n")
+
     def _frame(self, text: bytes) -> bytes:
         line = text.removesuffix(b"\n")
         if b"\n" in line:

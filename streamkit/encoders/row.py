@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from streamkit.encoders.base import Encoder
+from streamkit.rows.frames import Records
 from streamkit.rows.reading import Columns
-from streamkit.rows.slices import Slice
+from streamkit.rows.slices import Slice, slices_of_arrow
 from streamkit.rows.values import json_of, repaired
 
 __all__ = ["RowEncoder"]
@@ -53,6 +54,10 @@ class RowEncoder(Encoder):
             for part in batch:
                 yield from self._encode_slice(part)
             return
+        if type(batch[0]) is Records:
+            for records in batch:
+                yield from self._encode_records(records.batch)
+            return
         try:
             piece = self._write(self._read(batch))
         except Exception:
@@ -73,6 +78,23 @@ class RowEncoder(Encoder):
         else:
             self._number += len(columns[0])
             yield piece
+
+    def _encode_records(self, records: Any) -> Iterator[bytes]:
+        """The rows of a record batch of Arrow.
+
+        Those that it does not write are encoded as any others: where a value has no form, or is to
+        be repaired.
+        """
+        try:
+            piece = self._write_arrow(self._columns.pick(records.columns))
+        except Exception:
+            piece = b""
+        if piece:
+            self._number += records.num_rows
+            yield piece
+            return
+        for part in slices_of_arrow([records]):
+            yield from self._encode_slice(part)
 
     def _encode_row(self, row: Any) -> bytes:
         try:
@@ -153,6 +175,10 @@ class RowEncoder(Encoder):
 
         Raises UnicodeEncodeError for a lone surrogate.
         """
+
+    def _write_arrow(self, columns: Sequence[Any]) -> bytes:
+        """As ``_write``, of columns of Arrow; nothing if they are to be written as values."""
+        return b""
 
     @abstractmethod
     def _frame(self, text: bytes) -> bytes:

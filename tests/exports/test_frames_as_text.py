@@ -1,14 +1,16 @@
-"""Frames and tables that Arrow writes as csv, the same as their rows are."""
+"""Frames and tables that Arrow writes as csv and JSON, the same as their rows are."""
 
 import io
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import duckdb
+import openpyxl
 import polars
 import pyarrow
 import pytest
@@ -17,17 +19,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamkit import StreamingService
-from streamkit.encoders import CsvEncoder
+from streamkit.encoders import CsvEncoder, JsonEncoder, NdjsonEncoder
 from streamkit.encoders.row import RowEncoder
 from streamkit.rows import frames
+from streamkit.rows.frames import read_frames
 
 
 def body(source: Any, format: Any = "csv", **arguments: Any) -> bytes:
     return b"".join(StreamingService.export("e", source, format, **arguments))
 
 
-def by_rows(frame: polars.DataFrame) -> bytes:
-    return encoded(CsvEncoder(columns=frame.columns), frame.rows())
+ENCODERS: dict[Any, Callable[..., RowEncoder]] = {
+    "csv": CsvEncoder,
+    "json": JsonEncoder,
+    "ndjson": NdjsonEncoder,
+}
+FORMATS = [*ENCODERS]
+
+
+def by_rows(format: str, names: Sequence[str], rows: Sequence[Any]) -> bytes:
+    return encoded(ENCODERS[format](columns=names), rows)
+
+
+def by_arrow(format: str, frame: polars.DataFrame) -> bytes:
+    """What an export is made of, without its thread."""
+    batches, names = read_frames(frame) or (None, ())
+    if batches is None:
+        return body(frame, format)
+    return encoded(ENCODERS[format](columns=names), *([batch] for batch in batches))
 
 
 WHITE = [chr(code) for code in range(sys.maxunicode) if chr(code).isspace()]
@@ -58,7 +77,6 @@ SERIES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     ),
     (polars.Datetime("ns"), st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1))),
     (polars.Datetime("us", "UTC"), moments),
-    # Before, the offsets that polars has of a zone may be others than Python's.
     (
         polars.Datetime("us", "Europe/Amsterdam"),
         st.datetimes(datetime(1971, 1, 1), datetime(2037, 1, 1)),
@@ -72,6 +90,11 @@ SERIES: list[tuple[Any, st.SearchStrategy[Any]]] = [
     (polars.Null, st.none()),
     (polars.Object, st.sampled_from([UUID(int=5), Decimal("1.1"), "a,"])),
 ]
+
+
+OLD = datetime(1936, 5, 1)
+OLD_TEXT = "1936-05-01T00:19:32+00:19:32"
+"""The same in Amsterdam, where polars has it as an hour later with that offset."""
 
 
 def series(kind: Any, values: list[Any]) -> polars.Series:
@@ -89,16 +112,20 @@ def test_a_frame_is_written_as_its_rows_are(kind: Any, values: st.SearchStrategy
     def agrees(column: list[Any]) -> None:
         made = series(kind, column)
         frame = polars.DataFrame({"n": polars.Series(range(len(column))), 'v"': made})
-        assert body(frame) == by_rows(frame)
+        for format in FORMATS:
+            assert by_arrow(format, frame) == by_rows(format, frame.columns, frame.rows())
 
     agrees()
 
 
-@pytest.mark.parametrize("character", ["a", *WHITE, ",", '"', "\\", "\0"], ids=ascii)
-@pytest.mark.parametrize("text", ["{}a", "a{}", "a{}a", "{}"])
-def test_white_space_is_quoted_as_in_rows(character: str, text: str) -> None:
-    frame = polars.DataFrame({"n": [1], "v": [text.format(character)]})
-    assert body(frame) == by_rows(frame)
+@pytest.mark.parametrize(
+    "character", ["a", *WHITE, ",", '"', "\\", "/", *map(chr, range(32)), "\x7f", "é"], ids=ascii
+)
+def test_a_character_is_quoted_or_escaped_as_in_rows(character: str) -> None:
+    for text in ("{}a", "a{}", "a{}a", "{}"):
+        frame = polars.DataFrame({"n": [1], "v": [text.format(character)]})
+        for format in FORMATS:
+            assert by_arrow(format, frame) == by_rows(format, frame.columns, frame.rows())
 
 
 PLAIN = polars.DataFrame(
@@ -123,16 +150,24 @@ def test_no_value_of_the_usual_types_is_read(monkeypatch: pytest.MonkeyPatch) ->
         b',,,,,"",,\r\n'
     )
     assert body(PLAIN, columns={"s": "S", "i": "I"}) == b"S,I\r\na,1\r\n,\r\n"
+    assert body(PLAIN, "ndjson") == (
+        b'{"i":1,"x":0.1,"odd":1e300,"b":true,"s":"a","q":"a, b","d":"2024-02-29",'
+        b'"at":"2024-02-29T01:02:03.000004"}\n'
+        b'{"i":null,"x":null,"odd":null,"b":null,"s":null,"q":"","d":null,"at":null}\n'
+    )
+    titles = {"s": 'S"', "i": "I\u2028"}
+    assert body(PLAIN, "json", columns=titles) == (
+        b'[\n{"S\\"":"a","I\\u2028":1},\n{"S\\"":null,"I\\u2028":null}\n]\n'
+    )
 
 
 def test_nor_is_one_of_arrow_and_duckdb(monkeypatch: pytest.MonkeyPatch) -> None:
-    # DuckDB finds it by its name.
     plain = PLAIN.to_arrow()
-    relation = duckdb.sql("SELECT * FROM plain")
-    expected = body(PLAIN)
+    relations = [duckdb.from_arrow(plain) for _ in FORMATS]
+    expected = [body(PLAIN, format) for format in FORMATS]
     monkeypatch.delattr(RowEncoder, "_encode_slice")
-    assert body(plain) == expected
-    assert body(relation) == expected
+    assert [body(plain, format) for format in FORMATS] == expected
+    assert [*map(body, relations, FORMATS)] == expected
 
 
 ARRAYS = [
@@ -169,21 +204,22 @@ ARRAYS = [
 def test_an_array_is_written_as_its_values_are(array: Any, rows: slice) -> None:
     part = array[rows]
     numbers = range(len(part))
-    expected = encoded(
-        CsvEncoder(columns=["n", "v"]), [*zip(numbers, part.to_pylist(), strict=True)]
-    )
-    assert body(pyarrow.table({"n": numbers, "v": part})) == expected
+    table = pyarrow.table({"n": numbers, "v": part})
+    values = [*zip(numbers, part.to_pylist(), strict=True)]
+    for format in FORMATS:
+        assert body(table, format) == by_rows(format, ["n", "v"], values)
 
 
 def test_a_relation_whose_values_arrow_has_otherwise_is_written_by_rows() -> None:
     relation = duckdb.sql("SELECT 1 AS n, INTERVAL 3 DAY AS i, MAP {'a': 1} AS m, '101'::BIT AS b")
     assert body(relation) == b'n,i,m,b\r\n1,P3D,"{""a"":1}",101\r\n'
+    assert body(relation, "ndjson") == b'{"n":1,"i":"P3D","m":{"a":1},"b":"101"}\n'
 
 
 def test_polars_is_written_where_pyarrow_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = body(PLAIN)
+    expected = [body(PLAIN, format) for format in FORMATS]
     monkeypatch.setattr(frames, "find_spec", lambda name: None)
-    assert body(PLAIN) == expected
+    assert [body(PLAIN, format) for format in FORMATS] == expected
 
 
 def test_integers_that_arrow_has_no_type_for_are_columns_of_parquet() -> None:
@@ -192,11 +228,32 @@ def test_integers_that_arrow_has_no_type_for_are_columns_of_parquet() -> None:
     assert read.rows() == [(Decimal(2**100),)]
 
 
+@pytest.mark.parametrize("has_pyarrow", [True, False])
+def test_a_time_is_the_one_that_it_is_also_where_polars_has_another_offset(
+    has_pyarrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_pyarrow:
+        monkeypatch.setattr(frames, "find_spec", lambda name: None)
+    frame = polars.DataFrame(
+        {"n": [1, 2], "v": series(polars.Datetime("us", "Europe/Amsterdam"), [OLD, None])}
+    )
+    assert body(frame) == f"n,v\r\n1,{OLD_TEXT}\r\n2,\r\n".encode()
+    assert body(frame, "ndjson").splitlines()[0] == f'{{"n":1,"v":"{OLD_TEXT}"}}'.encode()
+    workbook = openpyxl.load_workbook(io.BytesIO(body(frame, "xlsx")))
+    assert workbook.worksheets[0]["B2"].value == OLD
+    precise = frame.with_columns(polars.col("v").cast(polars.Datetime("ns", "Europe/Amsterdam")))
+    assert body(precise) == body(frame)
+
+
 def test_a_frame_is_written_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "ROWS_AT_ONCE", 2)
     frame = polars.DataFrame({"n": range(5), "v": ["a", "b", "c,", None, ""]})
     assert body(frame) == b'n,v\r\n0,a\r\n1,b\r\n2,"c,"\r\n3,\r\n4,""\r\n'
     assert body(frame[:0]) == b"n,v\r\n"
+    assert body(frame[:, :1], "json") == (
+        b'[\n{"n":0},\n{"n":1},\n{"n":2},\n{"n":3},\n{"n":4}\n]\n'
+    )
+    assert body(frame[:0], "json") == b"[\n]\n"
 
 
 def test_a_null_in_a_frame_of_one_column_is_quoted() -> None:
@@ -243,3 +300,23 @@ def test_nanoseconds_are_kept(make: Callable[[], polars.Series], text: str) -> N
 def test_a_time_of_the_day_to_the_second_is_a_value() -> None:
     frame = polars.DataFrame({"n": [1], "v": [time(1, 2, 3)]})
     assert body(frame) == b"n,v\r\n1,01:02:03\r\n"
+
+
+LOADED = """
+import sys
+import polars
+from streamkit import StreamingService
+
+frame = polars.DataFrame({"n": [1, None], "x": [1.0, None], "b": [True, None], "s": ["a,", None]})
+for format in ("csv", "ndjson"):
+    print(b"".join(StreamingService.export("e", frame, format)).count(b"\\n"))
+print("pandas" in sys.modules)
+"""
+
+
+def test_pandas_is_not_imported_for_what_is_none_of_its_frames() -> None:
+    """As pyarrow does, if it is given a value of Python's; it takes a second."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["3", "2", "False"]

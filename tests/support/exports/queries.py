@@ -1,4 +1,4 @@
-"""A million rows of databases, streamed by sync and async drivers, in a process of its own."""
+"""Rows of databases, streamed by sync and async drivers, in a process of its own."""
 
 import asyncio
 import hashlib
@@ -21,6 +21,7 @@ __all__ = [
     "ASYNC",
     "COUNT",
     "CREATE_ORDERS",
+    "MOST",
     "SYNC",
     "Streamed",
     "lines",
@@ -28,7 +29,10 @@ __all__ = [
     "unnamed_cursor",
 ]
 
-COUNT: Final = 1_000_000
+COUNT: Final = 250_000
+
+MOST: Final = 500_000
+"""Rows of the table."""
 
 AT_ONCE: Final = 2000
 """Rows that a driver fetches at a time."""
@@ -38,7 +42,7 @@ CREATE_ORDERS: Final = f"""
     SELECT n AS id, n / 7::float8 AS share, 'customer ' || n AS customer,
         timestamp '2024-01-01' + n * interval '1 second' AS ordered_at,
         NULL::date AS cancelled_at, (n / 100::numeric)::numeric(12, 2) AS total
-    FROM generate_series(1, {COUNT}) AS n
+    FROM generate_series(1, {MOST}) AS n
 """
 
 ORDERS: Final = "SELECT * FROM orders WHERE id <= {count} ORDER BY id"
@@ -53,7 +57,7 @@ SQLITE: Final = """
 
 
 def lines() -> Iterator[bytes]:
-    """What all of them are to send."""
+    """What ``COUNT`` of them are to send."""
     yield b"id,share,customer,ordered_at,cancelled_at,total\r\n"
     start = datetime(2024, 1, 1).timestamp()
     for n in range(1, COUNT + 1):
@@ -156,11 +160,11 @@ class Reader:
         return Streamed(self._digest.hexdigest(), self._largest - self._before)
 
 
-def stream(source: Source, host: str, format: ExportFormat = "csv") -> Streamed:
-    """Export all rows of ``source``, and a few before, so that all code is in memory."""
+def stream(source: Source, host: str, format: ExportFormat, count: int) -> Streamed:
+    """Export ``count`` rows of ``source``, and a few before, so that all code is in memory."""
     read = read_async if source in ASYNC else read_sync
     read(source, host, 5 * AT_ONCE, format)
-    return read(source, host, COUNT, format)
+    return read(source, host, count, format)
 
 
 def read_sync(source: Source, host: str, count: int, format: ExportFormat) -> Streamed:

@@ -160,6 +160,13 @@ TABLES: Final[dict[str, tuple[Make, dict[str, Write]]]] = {
         polars_frame,
         {"streamkit": _streamed("csv"), "write_csv": lambda frame, path: frame.write_csv(path)},
     ),
+    "ndjson of a polars frame": (
+        polars_frame,
+        {
+            "streamkit": _streamed("ndjson"),
+            "write_ndjson": lambda frame, path: frame.write_ndjson(path),
+        },
+    ),
     "csv of an Arrow table": (
         arrow_table,
         {"streamkit": _streamed("csv"), "pyarrow's write_csv": by_write_csv_of_arrow},

@@ -119,7 +119,7 @@ def test_a_frame_is_written_as_its_rows_are(kind: Any, values: st.SearchStrategy
 
 
 @pytest.mark.parametrize(
-    "character", ["a", *WHITE, ",", '"', "\\", "/", *map(chr, range(32)), "\x7f", "é"], ids=ascii
+    "character", sorted({*WHITE, *map(chr, range(32)), *'a,"\\/\x7fé'}), ids=ascii
 )
 def test_a_character_is_quoted_or_escaped_as_in_rows(character: str) -> None:
     for text in ("{}a", "a{}", "a{}a", "{}"):

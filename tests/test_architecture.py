@@ -41,6 +41,7 @@ WORDS = frozenset(
         "source",
         "tracing",
         "updates",
+        "wake",
     }
 )
 """The modules in front that everyone uses."""

@@ -5,13 +5,13 @@ time, and each thread that is woken wakes the next one.
 """
 
 import asyncio
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from streamkit.loop import call_on, running_loop
+from streamkit.wake import LoopWake, ThreadWake
 
 __all__ = [
     "Audience",
@@ -29,10 +29,9 @@ A judgement: to send an event takes a server some 20 microseconds, and so others
 milliseconds at a time.
 """
 
-# Both waiters close the gap between a look and the sleep in the same order: the waiter puts itself
-# on the list, *then* looks once more; who publishes changes the ring, *then* looks at the list. One
-# of the two sees the other. A wake-up too many is harmless, since all waiting is in a loop around
-# the state itself.
+# Both waiters close the gap between a look and the sleep as any wake does: the waiter arms itself,
+# puts itself on the list, *then* looks once more; who publishes changes the ring, *then* looks at
+# the list. One of the two sees the other.
 
 
 class Wave(dict["ThreadWaiter", None]):
@@ -87,27 +86,14 @@ class ThreadAudience:
             wave.let_go(waiter)
 
 
-class ThreadWaiter:
-    """One thread, which waits for any of some channels."""
+class ThreadWaiter(ThreadWake):
+    """The wake of one thread, which waits for any of some channels."""
 
-    __slots__ = ("_audiences", "_token", "armed")
+    __slots__ = ("_audiences",)
 
     def __init__(self, audiences: Sequence[ThreadAudience]) -> None:
+        super().__init__()
         self._audiences = audiences
-        self.armed = False
-        # Free while a notification waits to be noticed, and taken otherwise.
-        self._token = threading.Lock()
-        self._token.acquire()
-
-    def notify(self) -> None:
-        """Wake it if it waits, from any thread."""
-        if self.armed:
-            self.armed = False
-            try:
-                self._token.release()
-            except RuntimeError:
-                # Of two that notify at the same time, one finds the token free already.
-                return
 
     def leave(self) -> None:
         """It waits no more: then it is on no list."""
@@ -187,27 +173,14 @@ class LoopAudience:
             self._loop.call_soon(self._wake_portion)
 
 
-class LoopWaiter:
-    """One task of a loop, which waits for any of some channels."""
+class LoopWaiter(LoopWake):
+    """The wake of one task of a loop, which waits for any of some channels."""
 
-    __slots__ = ("_lists", "_loop", "_waiter", "armed")
+    __slots__ = ("_lists",)
 
     def __init__(self, loop: asyncio.AbstractEventLoop, audiences: Sequence[LoopAudience]) -> None:
-        self._loop = loop
+        super().__init__(loop)
         self._lists = [audience.waiting for audience in audiences]
-        self.armed = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def notify(self) -> None:
-        """Wake it if it waits, from any thread."""
-        if self.armed:
-            self.armed = False
-            call_on(self._loop, self._wake)
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
 
     def waiter(self, ready: Callable[[], bool]) -> "asyncio.Future[None] | None":
         """What to await until notified; None if ``ready()`` already holds."""

@@ -22,7 +22,7 @@ from streamkit.stream.background import background_loop
 from streamkit.stream.buffer import Buffer
 from streamkit.stream.pump import Pump, TaskPump, ThreadPump
 from streamkit.stream.unread import close_unread
-from streamkit.stream.wake import Wake
+from streamkit.wake import Wake
 
 __all__ = ["Production", "Writer", "WriterOf"]
 

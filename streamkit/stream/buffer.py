@@ -8,7 +8,7 @@ from itertools import repeat, starmap
 from typing import Any, Final
 
 from streamkit.kind import MAX_AWAY, MAX_BUFFERED_BYTES, Kind
-from streamkit.stream.wake import Wake
+from streamkit.wake import Wake
 
 __all__ = ["MAX_AWAY", "Buffer"]
 

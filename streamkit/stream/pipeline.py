@@ -19,7 +19,7 @@ from streamkit.stream.lifetime import Duty, Lifetime
 from streamkit.stream.pump import InlinePump, NoPump, Pump, TaskPump, ThreadPump
 from streamkit.stream.setting import Setting
 from streamkit.stream.unread import close_unread
-from streamkit.stream.wake import LoopWake, ThreadWake
+from streamkit.wake import LoopWake, ThreadWake
 
 __all__ = ["AsyncWait", "Pipeline", "Wait", "follower", "on_loop", "on_thread"]
 

@@ -18,7 +18,7 @@ from streamkit.stream.buffer import Buffer
 from streamkit.stream.setting import Setting
 from streamkit.stream.turn import TaskTurn, Turn
 from streamkit.stream.unread import Closed
-from streamkit.stream.wake import NOBODY, LoopWake, ThreadWake, Wake
+from streamkit.wake import NOBODY, LoopWake, ThreadWake, Wake
 
 __all__ = ["TASK_TURN", "InlinePump", "NoPump", "Pump", "TaskPump", "ThreadPump"]
 

@@ -31,7 +31,7 @@ from prometheus_client import CollectorRegistry
 import streamkit
 from streamkit import StreamingService, StreamResponse, kind
 from streamkit.stream.buffer import Buffer
-from streamkit.stream.wake import LoopWake
+from streamkit.wake import LoopWake
 
 
 def assert_settled(source: Any, registry: CollectorRegistry, outcome: str | None) -> None:

@@ -14,7 +14,7 @@ from streamkit.loop import call_on
 from streamkit.resumable.log import Ending, Log
 from streamkit.resumable.production import Production, Writer
 from streamkit.resumable.redis.script import LEASE, append, ending_from, packed
-from streamkit.stream.wake import LoopWake, ThreadWake
+from streamkit.wake import LoopWake, ThreadWake
 
 __all__ = ["Ends", "TaskWriter", "ThreadWriter"]
 

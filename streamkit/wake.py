@@ -1,4 +1,4 @@
-"""How one side of a buffer wakes the other, which waits as a thread or as a task of a loop."""
+"""How one party wakes another, which waits as a thread or as a task of a loop."""
 
 import asyncio
 import threading
@@ -7,12 +7,7 @@ from typing import Final, Protocol
 
 from streamkit.loop import call_on, running_loop
 
-__all__ = [
-    "NOBODY",
-    "LoopWake",
-    "ThreadWake",
-    "Wake",
-]
+__all__ = ["NOBODY", "LoopWake", "ThreadWake", "Wake"]
 
 
 class Wake(Protocol):

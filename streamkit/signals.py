@@ -6,6 +6,7 @@ does, by a hook of the server's.
 
 import _thread
 import asyncio
+import atexit
 import os
 import signal
 import sys
@@ -13,6 +14,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
+from multiprocessing import parent_process
+from multiprocessing.util import Finalize
 from types import FrameType
 from typing import Any, Final, Protocol
 
@@ -20,7 +23,16 @@ from streamkit import recycling
 from streamkit.fork import call_in_child
 from streamkit.log import say_once
 
-__all__ = ["add", "discard", "is_shut_down", "shutdown", "shutdown_on_signals"]
+__all__ = [
+    "add",
+    "call_at_end",
+    "call_at_exit",
+    "discard",
+    "finish",
+    "is_shut_down",
+    "shutdown",
+    "shutdown_on_signals",
+]
 
 QUIT: Final = getattr(signal, "SIGQUIT", None)
 """What gunicorn's arbiter, when it is interrupted, sends to its workers. Elsewhere it is a user's
@@ -42,7 +54,11 @@ MAX_DELAY: Final = 1.0
 """Seconds that a signal is put off at most for live streams to end."""
 
 FLUSH_DELAY: Final = 0.1
-"""Seconds that the server then has to send what it was handed last."""
+"""Seconds that the server then has to send what it was handed last.
+
+And the main thread, to wait again: a signal that comes just as it begins to is handled when
+something else wakes it, which may be never.
+"""
 
 
 class LiveStream(Protocol):
@@ -61,7 +77,10 @@ _shut_down = False
 _put_off: set[int] = set()
 
 _last: list[Callable[[], object]] = []
-"""What is to be done before a signal ends the process."""
+"""What is to be done before a signal is passed on."""
+
+_very_last: list[Callable[[], object]] = []
+"""What is to be done when nothing more is served."""
 
 _settled: tuple[Any, ...] | None = None
 """The handlers when a live stream last left nothing to change of them."""
@@ -89,6 +108,27 @@ def discard(stream: LiveStream) -> None:
 def call_at_end(callback: Callable[[], object]) -> None:
     """Call ``callback`` before a signal that ends live streams is passed on. On another thread."""
     _last.append(callback)
+
+
+def call_at_exit(callback: Callable[[], object]) -> None:
+    """Call ``callback`` when nothing more is served: as Python exits, or where it will not.
+
+    That is before a signal that nobody handles is passed on, and when a server has said that it is
+    at its end, which may be by a signal. On any thread, and once or more.
+    """
+    atexit.register(callback)
+    if parent_process() is not None:
+        # Python never comes to its exit in one of multiprocessing's children that was forked.
+        Finalize(None, callback, exitpriority=0)
+    _very_last.append(callback)
+    # Or a signal would end the process at once, where nobody has a handler for it.
+    shutdown_on_signals()
+
+
+def finish() -> None:
+    """Nothing more is served. It may wait for what is to be done then, and not on a loop."""
+    for callback in reversed(_very_last):
+        callback()
 
 
 def is_shut_down() -> bool:
@@ -212,7 +252,7 @@ class _Handler:
             # Not on this thread, which may have been interrupted while it held any lock. If there
             # is no other to be had, the signal is passed on at once.
             with suppress(RuntimeError):
-                if _live or _last:
+                if _live or _last or (_very_last and self._is_for_system):
                     _thread.start_new_thread(self._end_and_send, (number,))
                     return
                 _thread.start_new_thread(self.end, ())
@@ -222,19 +262,25 @@ class _Handler:
             signal.signal(number, self.previous)
             signal.raise_signal(number)
 
+    @property
+    def _is_for_system(self) -> bool:
+        """Whether the process ends by it at once, and Python never comes to its exit."""
+        return bool(self.previous == signal.SIG_DFL)
+
     def end(self) -> None:
         """What the signal means for streams."""
         shutdown()
 
     def _end_and_send(self, number: int) -> None:
         self.end()
-        if _live:
-            put_off_until = time.monotonic() + MAX_DELAY
-            while _live and time.monotonic() < put_off_until:
-                time.sleep(0.01)
-            time.sleep(FLUSH_DELAY)
+        put_off_until = time.monotonic() + MAX_DELAY
+        while _live and time.monotonic() < put_off_until:
+            time.sleep(0.01)
+        time.sleep(FLUSH_DELAY)
         for callback in _last:
             callback()
+        if self._is_for_system:
+            finish()
         _send(number)
 
 

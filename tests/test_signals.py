@@ -10,7 +10,8 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from itertools import repeat
-from textwrap import dedent
+from pathlib import Path
+from textwrap import dedent, indent
 from types import ModuleType
 from typing import Any
 
@@ -443,6 +444,53 @@ threading.Event().wait()
 def test_a_process_without_a_handler_ends_by_the_signal() -> None:
     done = run(PROGRAM)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "1\n", "")
+
+
+ENDS = {
+    "by itself": "",
+    "as it exits": "sys.exit(0)",
+    "by a signal": "os.kill(os.getpid(), signal.SIGTERM)\nthreading.Event().wait()",
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=[*ENDS])
+@pytest.mark.parametrize("method", [None, "fork", "spawn"])
+def test_a_process_does_what_is_to_be_done_at_its_end(
+    end: str, method: str | None, tmp_path: Path
+) -> None:
+    program = f"""
+import os, signal, sys, threading
+from streamkit import signals
+
+def main():
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signals.call_at_exit(lambda: print("first", flush=True))
+    signals.call_at_exit(lambda: print("last", flush=True))
+{indent(end, "    ")}
+"""
+    if method is None:
+        program += "main()"
+    else:
+        # A program that is spawned is imported.
+        (tmp_path / "at_the_end.py").write_text(program)
+        program = f"""
+            import multiprocessing, sys, warnings
+            sys.path.append({str(tmp_path)!r})
+            from at_the_end import main
+
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process = multiprocessing.get_context({method!r}).Process(target=main)
+            if __name__ == "__main__":
+                process.start()
+                process.join()
+                sys.exit(process.exitcode)
+        """
+    done = run(program)
+    # Of a child's it is the last byte.
+    assert done.returncode % 256 == (-signal.SIGTERM % 256 if "kill" in end else 0)
+    # Those that came last go first. One that is spawned comes by there twice.
+    assert done.stdout.splitlines()[:2] == ["last", "first"]
+    assert done.stderr == ""
 
 
 @needs_fork

@@ -1,5 +1,6 @@
 """ASGI HTTP, version 3, for the adapters of frameworks that speak it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from functools import partial
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 
 from werkzeug.datastructures import Headers
 
+from streamkit import signals
 from streamkit.adapting.gate import Gate
 from streamkit.adapting.receiving import (
     Body,
@@ -120,8 +122,12 @@ async def asgi_pass_through(
 ) -> None:
     """Call ``app`` behind ``gate`` if this is an HTTP request, and as it is if it is anything else.
 
-    ``native`` makes the framework's own request of ``scope``, which the tenant is named for.
+    ``native`` makes the framework's own request of ``scope``, which the tenant is named for. When
+    the application says that its lifespan is over, what is running outside of requests ends.
     """
+    if scope["type"] == "lifespan":
+        await app(scope, receive, partial(_finish_and_send, send))
+        return
     if scope["type"] != "http":
         await app(scope, receive, send)
         return
@@ -135,6 +141,16 @@ async def asgi_pass_through(
             await app(scope, body, send)
     finally:
         request_body.reset(token)
+
+
+async def _finish_and_send(send: Send, event: Any) -> None:
+    """Pass on what the application says of its lifespan."""
+    if event["type"].startswith("lifespan.shutdown."):
+        # Behind what it does then itself, and before the server goes on to its end, which may be
+        # the signal that it was told to end by. Without a thread, the process is to end as well.
+        with suppress(RuntimeError):
+            await asyncio.to_thread(signals.finish)
+    await send(event)
 
 
 def asgi_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:

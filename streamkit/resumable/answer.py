@@ -7,7 +7,7 @@ from typing import Any
 from streamkit.channels.engine import tell_of_siblings
 from streamkit.feed import Subscribable
 from streamkit.resumable.follower import Follower
-from streamkit.resumable.keeper import keeper
+from streamkit.resumable.keepers import keeper
 from streamkit.resumable.log import Name
 
 __all__ = ["Answer"]

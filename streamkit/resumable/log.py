@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from streamkit.channels.gathering import Gathering
 from streamkit.channels.hubs import lock
@@ -44,7 +44,6 @@ class Log(Gathering):
         "error",
         "is_claimed",
         "name",
-        "production",
         "size",
         "unknown_for",
     )
@@ -63,8 +62,6 @@ class Log(Gathering):
         self.ended_at = 0.0
         self.error: BaseException | None = None
         """Why it is not known whether there is such a log."""
-        self.production: Any = None
-        """What makes it, in this process."""
         self.is_claimed = False
         """Whether is being asked if it is to be made here. The answer comes first, then this."""
         self.asked = 0

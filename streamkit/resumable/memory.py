@@ -3,9 +3,11 @@
 import secrets
 import time
 from asyncio import AbstractEventLoop
+from collections.abc import Mapping
 from typing import Final
 
 from streamkit.channels.audience import Audience
+from streamkit.resumable.keeper import Keeper
 from streamkit.resumable.log import Ending, Log, Name, lock
 from streamkit.resumable.production import Production, Writer
 
@@ -27,14 +29,14 @@ EVENT_BYTES: Final = 200
 """What an event takes beside its own bytes: its id, and the objects that it is in."""
 
 
-class MemoryKeeper:
+class MemoryKeeper(Keeper):
     """Logs that are of this process alone, and end with it.
 
     It waits for nothing, so that what is to be awaited is the same as what is not.
     """
 
     def __init__(self) -> None:
-        self._logs: dict[Name, Log] = {}
+        super().__init__()
         # Those that have ended, in this order, and what each of them takes.
         self._ended: dict[Log, int] = {}
         self._weight = 0
@@ -45,28 +47,18 @@ class MemoryKeeper:
     def join(self, name: Name, loop: AbstractEventLoop | None) -> tuple[Log, Audience]:
         with lock:
             self._sweep()
-            log = self._logs.get(name)
-            if log is None:
-                log = self._logs[name] = Log(name)
-            log.listeners += 1
-            return log, log.audience(loop)
-
-    def leave(self, log: Log, loop: AbstractEventLoop | None) -> None:
-        with lock:
-            log.listeners -= 1
-            if loop is not None:
-                log.leave(loop)
-            if not log.listeners and not log.epoch:
-                self._forget(log)
+        return super().join(name, loop)
 
     def start(self, log: Log, production: Production, loop: AbstractEventLoop | None) -> None:
+        self._hear_of_end()
         with lock:
+            if not log.epoch:
+                # It was let go of meanwhile, if all who followed have left, and there may be
+                # another since.
+                log = self._logs.setdefault(log.name, log)
             is_first = not log.epoch
             if is_first:
-                log.begin(self._epoch())
-                log.production = production
-                # It was let go of meanwhile, if all who followed have left.
-                self._logs.setdefault(log.name, log)
+                self._run(log, self._epoch(), production)
         if not is_first:
             production.discard()
             return
@@ -94,18 +86,14 @@ class MemoryKeeper:
         return self.stop(name)
 
     def close(self) -> None:
-        """Who follows goes on, and so does what is running."""
-
-    def forget(self) -> None:
-        """The answers of the parent are made there, and are not known here."""
+        """It has nothing that would keep it here."""
 
     def end(self, log: Log, ending: Ending) -> bool:
-        """Let it end now, if it is running."""
         with lock:
             if not log.is_running:
                 return False
             log.end(ending)
-            production, log.production = log.production, None
+            production = self.running.pop(log)
             self._ended[log] = weight = log.size + EVENT_BYTES * sum(n for _, n in log.entries)
             self._weight += weight
             self._make_room()
@@ -137,6 +125,13 @@ class MemoryKeeper:
                     self._forget(log)
                     if self._weight <= MAX_BYTES:
                         break
+
+    def _write_failures(self, running: Mapping[Log, Production]) -> None:
+        """Nothing of it is followed elsewhere."""
+
+    def _forget_unused(self, log: Log) -> None:
+        if not log.listeners and not log.epoch:
+            self._forget(log)
 
     def _forget(self, log: Log) -> None:
         self._weight -= self._ended.pop(log, 0)

@@ -118,6 +118,12 @@ class Production:
             raise
 
     @property
+    def is_closing(self) -> bool:
+        """Whether its source is yet to be closed, and what would close it has not gone."""
+        pump = self._pump
+        return pump is not None and (pump.loop is None or pump.loop.is_running())
+
+    @property
     def ending(self) -> Ending | None:
         """How it ends, by what is known here; None as long as it goes on.
 

@@ -7,7 +7,7 @@ from streamkit.arguments import check_name
 from streamkit.loop import running_loop
 from streamkit.request import known_last_event_id
 from streamkit.resumable.answer import Answer
-from streamkit.resumable.keeper import keeper
+from streamkit.resumable.keepers import keeper
 from streamkit.source import Inline, Lossless, check_source
 
 __all__ = ["Resumable"]

@@ -12,7 +12,8 @@ from combinations import WAIT, AsyncSource, SyncSource
 from prometheus_client import CollectorRegistry
 
 import streamkit
-from streamkit import log
+from streamkit import log, signals
+from streamkit.loop import running_loop
 from streamkit_adapters.asgi import StreamingService, StreamkitMiddleware
 
 SOURCES = pytest.mark.parametrize("source_class", [SyncSource, AsyncSource])
@@ -395,6 +396,30 @@ class TestMiddleware:
 
         run(main)
         assert passed == ["lifespan"]
+
+    @pytest.mark.parametrize("outcome", ["complete", "failed"])
+    def test_what_is_to_be_done_at_the_end_is_done_behind_the_lifespan(
+        self, outcome: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        done: list[Any] = []
+        monkeypatch.setattr(signals, "_very_last", [lambda: done.append(running_loop())])
+        event = {"type": f"lifespan.shutdown.{outcome}"}
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "lifespan.startup.complete"})
+            done.append("of the application")
+            await send(event)
+
+        async def send(event: Any) -> None:
+            done.append(event)
+
+        async def main() -> None:
+            lifespan: Any = {"type": "lifespan"}
+            await StreamkitMiddleware(app)(lifespan, Client().receive, send)
+
+        run(main)
+        # Not on the loop, as it may wait for something.
+        assert done == [{"type": "lifespan.startup.complete"}, "of the application", None, event]
 
 
 def test_a_tenant_that_is_no_function_is_refused() -> None:

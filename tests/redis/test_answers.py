@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -23,7 +24,7 @@ from redis_server import RedisServer, redis_server
 from streamkit import Resumable, SourceFailed, StreamingService, channels
 from streamkit.channels.redis.engine import Redis
 from streamkit.channels.redis.server import exchange
-from streamkit.resumable.keeper import keeper
+from streamkit.resumable.keepers import keeper
 from streamkit.resumable.redis import reader, script, writer
 from streamkit.resumable.redis.keeper import RedisKeeper
 from streamkit.resumable.redis.script import append, blocks_from, keys_of, packed
@@ -433,7 +434,7 @@ class TestLeases:
         monkeypatch.setattr(reader, "RENEWAL", 0)
         monkeypatch.setattr(reader.AnswerReader, "chores_interval", 3600)
         assert one.keeper._reader is not None
-        one.keeper._reader._chores_at = one.keeper._reader._renew_at = 0
+        one.keeper._reader._chores_at = one.keeper._reader._renewed_at = 0
         monkeypatch.setattr(reader, "exchange", read_for_long)
         assert len(data_of(rest(one.follow("long")))) == 4
         # The end is an entry as well.
@@ -616,6 +617,61 @@ class TestProcessesThatEnd:
         source = SyncSource(["other"])
         assert rest(one.start(source)) == body
         assert source.given == 0
+
+    def test_one_that_is_killed_when_it_was_told_to_end_is_interrupted_earlier(
+        self, redis: RedisServer, one: Process
+    ) -> None:
+        program = """
+        import signal
+        signal.signal(signal.SIGTERM, lambda *_: print("told", flush=True))
+        script._LEASE, script._LAST_LEASE = b"3600000", b"1500"
+        reader.LAST_RENEWAL = 0.3
+        for chunk in StreamingService.sse("a", answers.start("key", numbers())):
+            print("began", flush=True)
+        """
+        with run(redis.url, program) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            chunks = one.follow()
+            events(chunks, 5)
+            process.terminate()
+            while process.stdout.readline() != "told\n":
+                pass
+            until(lambda: redis.ask("PTTL", keys_of(NAME)[1]) <= 1500)
+            process.kill()
+        assert data_of(rest(chunks))[-1] == INTERRUPTED
+
+    @pytest.mark.parametrize("consumer", ["for chunk in", "async for chunk in"])
+    def test_one_that_ends_by_a_signal_has_failed_and_closed_its_source(
+        self, redis: RedisServer, one: Process, consumer: str
+    ) -> None:
+        program = f"""
+        import asyncio
+        from contextlib import suppress
+        from streamkit import SourceFailed
+
+        def closing():
+            try:
+                yield from numbers()
+            finally:
+                print("closed", flush=True)
+
+        async def main():
+            with suppress(SourceFailed):
+                {consumer} StreamingService.sse("a", answers.start("key", closing())):
+                    print("began", flush=True)
+            await asyncio.Event().wait()
+
+        asyncio.run(main())
+        """
+        with run(redis.url, program) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.terminate()
+            assert process.wait(90) == -signal.SIGTERM
+            assert process.stdout.read().endswith("closed\n")
+        with pytest.raises(SourceFailed):
+            rest(one.follow())
 
     def test_one_that_ends_in_good_order_has_failed(self, redis: RedisServer, one: Process) -> None:
         program = """

@@ -13,6 +13,7 @@ from redis_followers import publish
 from redis_server import RedisServer
 from workers.running import STARTS_WITHIN, Browser, Running
 
+from streamkit import Resumable, SourceFailed, StreamingService, channels
 from streamkit.channels.redis.engine import Redis
 
 pytestmark = pytest.mark.usefixtures("patient")
@@ -133,3 +134,32 @@ def test_a_reload_in_development(
         publish(process, name, "after")
         for client in clients:
             assert client.texts(2) == ["while it is reloaded", "after"]
+
+
+ONE_WORKER = {
+    # Where there are more, hypercorn kills the others when the first has ended.
+    name: command.replace("-w 2", "-w 1")
+    for name, command in SERVERS.items()
+    if "preload" not in command
+}
+
+
+@pytest.mark.parametrize("command", ONE_WORKER.values(), ids=[*ONE_WORKER])
+def test_an_answer_fails_with_the_server_that_makes_it(
+    redis: RedisServer, name: str, command: str
+) -> None:
+    """Who follows elsewhere is told at once, and not of an interruption when its lease runs out."""
+    with Running(command, {"STREAMKIT_CHANNELS": redis.url}) as server:
+        with server.open("/answer", key=name) as response:
+            assert response.readline() == b"data: 0\n"
+        channels.use(redis.url)
+        chunks = iter(StreamingService.sse("answer", Resumable("workers").follow(name)))
+        body = next(chunks)
+        server.process.terminate()
+        with pytest.raises(SourceFailed):
+            for chunk in chunks:
+                body += chunk
+        assert body.count(b"event: error") == 1
+        server.process.wait(30)
+        assert server.output().count("closed\n") == 1
+        assert "Traceback" not in server.output()

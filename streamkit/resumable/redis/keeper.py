@@ -1,19 +1,18 @@
 """Answers in a Redis: each is made by one process, and followed by any."""
 
 import asyncio
-import atexit
 import logging
-import os
 import secrets
 from asyncio import AbstractEventLoop
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
 from typing import Any
 
-from streamkit.channels.audience import Audience
 from streamkit.channels.redis.engine import Redis
 from streamkit.channels.redis.server import Command
 from streamkit.log import say
+from streamkit.resumable.keeper import Keeper
 from streamkit.resumable.log import Ending, Log, Name, lock
 from streamkit.resumable.production import Production, Writer
 from streamkit.resumable.redis.reader import AnswerReader
@@ -23,37 +22,19 @@ from streamkit.resumable.redis.writer import TaskWriter, ThreadWriter
 __all__ = ["RedisKeeper"]
 
 
-class RedisKeeper:
+class RedisKeeper(Keeper):
     """What is asked of Redis is asked where the caller is; what comes from it, one thread reads."""
 
     def __init__(self, engine: Redis) -> None:
+        super().__init__()
         self._engine = engine
         self._server = engine.server
         self._process = secrets.token_hex(8).encode()
         self._tokens = count(1)
-        self._logs: dict[Name, Log] = {}
         self.followed: dict[Log, None] = {}
-        self.running: dict[Log, Production] = {}
         self._reader: AnswerReader | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._runs_in = 0
-        """The process whose end it is told of, once it has begun an answer."""
         self._is_closed = False
-
-    def join(self, name: Name, loop: AbstractEventLoop | None) -> tuple[Log, Audience]:
-        with lock:
-            log = self._logs.get(name)
-            if log is None:
-                log = self._logs[name] = Log(name)
-            log.listeners += 1
-            return log, log.audience(loop)
-
-    def leave(self, log: Log, loop: AbstractEventLoop | None) -> None:
-        with lock:
-            log.listeners -= 1
-            if loop is not None:
-                log.leave(loop)
-            self._forget_unused(log)
 
     def start(self, log: Log, production: Production, loop: AbstractEventLoop | None) -> None:
         with lock:
@@ -118,7 +99,6 @@ class RedisKeeper:
         return self._stopped(name, reply)
 
     def close(self) -> None:
-        """What is running goes on, and so does who follows: where it was begun."""
         with lock:
             self._is_closed = True
             if self._reader is not None:
@@ -128,21 +108,20 @@ class RedisKeeper:
     def forget(self) -> None:
         if self._reader is not None:
             self._reader.forget()
-        self.running.clear()
+        super().forget()
         self.followed.clear()
 
-    def end(self, log: Log, ending: Ending) -> None:
-        """It has ended, as its log in Redis has it."""
+    def end(self, log: Log, ending: Ending) -> bool:
         with lock:
             production = self.running.pop(log, None)
             if log.ending is None:
                 log.end(ending)
-            log.production = None
             wave = log.take()
             self._forget_unused(log)
         log.wake(wave)
         if production is not None:
             production.end(ending)
+        return production is not None
 
     def cut(self, log: Log, ending: Ending) -> None:
         """It was ended by another: its writer ends it here, behind what it has written."""
@@ -169,16 +148,12 @@ class RedisKeeper:
                 # All who followed may have left meanwhile.
                 self._forget_unused(log)
             return
-        if not self._runs_in:
-            self._runs_in = os.getpid()
-            atexit.register(self._fail_all)
+        self._hear_of_end()
         with lock:
             self.followed.pop(log, None)
             # It was let go of meanwhile, if all who followed have left.
             self._logs[log.name] = log
-            log.begin(int(reply))
-            log.production = production
-            self.running[log] = production
+            self._run(log, int(reply), production)
             log.is_claimed = False
         try:
             production.start(log, self._writer)
@@ -213,7 +188,7 @@ class RedisKeeper:
         return reader
 
     def _forget_unused(self, log: Log) -> None:
-        """Let go of what nobody follows here and nothing here makes: Redis has it."""
+        # Redis has it.
         if log.listeners or log in self.running or log.is_claimed:
             return
         self.followed.pop(log, None)
@@ -223,13 +198,7 @@ class RedisKeeper:
     def _failure(self, log: Log, production: Production) -> Command:
         return fail(log.name, production.token, self._server.database)
 
-    def _fail_all(self) -> None:
-        """The process ends, and with it what is running."""
-        if self._runs_in != os.getpid():
-            # A child of a fork has this one too, where channels were kept before they moved.
-            return
-        running = [*self.running.items()]
-        if running:
-            # At once, since a server that is away costs each that is asked by itself two seconds.
-            with suppress(ConnectionError):
-                self._server.ask([self._failure(*each) for each in running])
+    def _write_failures(self, running: Mapping[Log, Production]) -> None:
+        # At once, since a server that is away costs each that is asked by itself two seconds.
+        with suppress(ConnectionError):
+            self._server.ask([self._failure(*each) for each in running.items()])

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Iterable
+from math import inf
 from typing import Any, ClassVar, Final, Protocol
 
 from redis.exceptions import ResponseError
 
+from streamkit import signals
 from streamkit.channels.hubs import lock
 from streamkit.channels.redis.reader import Reader, checked
 from streamkit.channels.redis.server import Server, exchange, run_scripts
@@ -13,6 +15,7 @@ from streamkit.log import say_once
 from streamkit.resumable.log import Ending, Log
 from streamkit.resumable.production import Production
 from streamkit.resumable.redis.script import (
+    LAST_RENEWAL,
     RENEWAL,
     blocks_from,
     channel_of,
@@ -62,7 +65,7 @@ class AnswerReader(Reader[Log]):
         self._needed_at = time.monotonic()
         self.is_last = False
         """Whether no answer is to come that did not come already."""
-        self._renew_at = 0.0
+        self._renewed_at = -inf
         # When the lease of an answer that is followed may have run out.
         self._look_at: dict[Log, float] = {}
         super().__init__(server, process)
@@ -75,7 +78,7 @@ class AnswerReader(Reader[Log]):
         return not self.is_last and now - self._needed_at < LINGER
 
     def _all(self) -> list[Log]:
-        self._renew_at = 0.0
+        self._renewed_at = -inf
         return [*self._answers.followed]
 
     def _channel_of(self, topic: Log) -> bytes:
@@ -183,16 +186,18 @@ class AnswerReader(Reader[Log]):
 
     def _keep_leases(self, now: float) -> None:
         """Renew them, if it is time."""
-        if now >= self._renew_at:
-            self._renew_at = now + RENEWAL
+        is_last = signals.is_shut_down()
+        if now >= self._renewed_at + (LAST_RENEWAL if is_last else RENEWAL):
+            self._renewed_at = now
             with lock:
                 running = dict(self._answers.running)
-            self._renew(running)
+            self._renew(running, is_last=is_last)
 
-    def _renew(self, running: dict[Log, Production]) -> None:
+    def _renew(self, running: dict[Log, Production], *, is_last: bool) -> None:
         logs = [*running]
         asked: Iterable[Any] = (
-            renew(log.name, running[log].token, self._server.database) for log in logs
+            renew(log.name, running[log].token, self._server.database, is_last=is_last)
+            for log in logs
         )
         replies = run_scripts(self._questions, [*asked])
         checked([reply for reply in replies if not _is_strangers(reply)])

@@ -17,6 +17,7 @@ from streamkit.resumable.log import Ending, Name
 from streamkit.resumable.memory import KEEP_FOR
 
 __all__ = [
+    "LAST_RENEWAL",
     "LEASE",
     "RENEWAL",
     "append",
@@ -38,6 +39,11 @@ LEASE: Final = 15.0
 
 RENEWAL: Final = 5.0
 """Seconds between two times that it says so."""
+
+LAST_LEASE: Final = 3.0
+LAST_RENEWAL: Final = 1.0
+"""The same once the process is told to end. A server may wait for so long that it is killed in the
+end, and does not come to say anything."""
 
 MAX_MESSAGE: Final = 64 * 1024
 """Bytes of what is sent to who follows; what is larger is read by them. Many large messages at a
@@ -115,6 +121,8 @@ local id, kept = top()
 
 if task == 'renew' then
   if not id or redis.call('GET', lease) ~= token then return refusal(id, kept) end
+  -- Who follows looks again when the lease it knows of has run out: that is to be earlier now.
+  if redis.call('PTTL', lease) > tonumber(ms) then redis.call('PUBLISH', channel, '') end
   redis.call('PEXPIRE', lease, ms)
   redis.call('PEXPIRE', log, ttl)
   return 1
@@ -155,6 +163,7 @@ return 1
 DIGEST: Final = known_script(SCRIPT)
 
 _LEASE: Final = b"%d" % (LEASE * 1000)
+_LAST_LEASE: Final = b"%d" % (LAST_LEASE * 1000)
 _TTL: Final = b"%d" % (KEEP_FOR * 1000)
 _ID: Final = re.compile(rb"([0-9]{1,15})-([0-9]{1,15})")
 
@@ -191,9 +200,12 @@ def append(
     return _command(b"append", name, token, database, event_id, field, is_told)
 
 
-def renew(name: Name, token: bytes, database: int) -> Command:
-    """Lets the lease last: the reply is 1, or the last field where it has run out."""
-    return _command(b"renew", name, token, database)
+def renew(name: Name, token: bytes, database: int, *, is_last: bool) -> Command:
+    """Lets the lease last: the reply is 1, or the last field where it has run out.
+
+    For less long where it ``is_last``, the process being told to end.
+    """
+    return _command(b"renew", name, token, database, lease=_LAST_LEASE if is_last else None)
 
 
 def fail(name: Name, token: bytes, database: int) -> Command:
@@ -214,9 +226,11 @@ def stop(name: Name, database: int) -> Command:
     return _command(b"stop", name, b"", database, own_channel(b""))
 
 
-def _command(task: bytes, name: Name, token: bytes, database: int, *more: bytes) -> Command:
+def _command(
+    task: bytes, name: Name, token: bytes, database: int, *more: bytes, lease: bytes | None = None
+) -> Command:
     channel = channel_of(name, database)
-    arguments = (b"2", *keys_of(name), task, token, _LEASE, _TTL, channel, *more)
+    arguments = (b"2", *keys_of(name), task, token, lease or _LEASE, _TTL, channel, *more)
     return scripts([arguments], DIGEST)[0]
 
 

@@ -29,7 +29,7 @@ MAX_DELAY: Final = 1.0
 class Ends(Protocol):
     """Who is told that an answer has ended."""
 
-    def end(self, log: Log, ending: Ending) -> None: ...
+    def end(self, log: Log, ending: Ending) -> object: ...
 
 
 class Writing:

@@ -9,8 +9,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -87,10 +87,16 @@ class Running:
         return []
 
     def get(self, path: str, **query: str) -> str:
+        with self.open(path, **query) as response:
+            return response.read().decode()
+
+    @contextmanager
+    def open(self, path: str, **query: str) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.request("GET", f"{path}?{urlencode(query)}", headers={"Connection": "close"})
-            return connection.getresponse().read().decode()
+            with connection.getresponse() as response:
+                yield response
         finally:
             connection.close()
 

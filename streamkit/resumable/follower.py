@@ -127,6 +127,9 @@ class Follower:
                 size += len(piece)
         if ending is not None and self._number >= len(log.entries):
             self._reach(ending, pieces)
+        elif not pieces:
+            # A heartbeat is due, which otherwise would be all that ever comes.
+            self._keeper.look_after(log)
         return pieces
 
     def take_latest(self, now: float) -> bytes | None:

@@ -51,6 +51,13 @@ class Keeper(ABC):
             self._forget_unused(log)
 
     @abstractmethod
+    def look_after(self, log: Log) -> None:
+        """Nothing has come of it for a while: see that it does not wait for what nobody makes.
+
+        It waits for nothing itself.
+        """
+
+    @abstractmethod
     def start(self, log: Log, production: Production, loop: AbstractEventLoop | None) -> None:
         """Have ``production`` make it, if it has not begun anywhere; else let that be discarded.
 

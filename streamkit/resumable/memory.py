@@ -47,7 +47,14 @@ class MemoryKeeper(Keeper):
     def join(self, name: Name, loop: AbstractEventLoop | None) -> tuple[Log, Audience]:
         with lock:
             self._sweep()
-        return super().join(name, loop)
+        joined = super().join(name, loop)
+        self.look_after(joined[0])
+        return joined
+
+    def look_after(self, log: Log) -> None:
+        production = self.running.get(log)
+        if production is not None and production.is_orphaned:
+            self.end(log, Ending.FAILED)
 
     def start(self, log: Log, production: Production, loop: AbstractEventLoop | None) -> None:
         self._hear_of_end()

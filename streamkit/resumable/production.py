@@ -118,6 +118,12 @@ class Production:
             raise
 
     @property
+    def is_orphaned(self) -> bool:
+        """Whether the loop that its source is read on was closed without cancelling its tasks."""
+        pump = self._pump
+        return pump is not None and pump.loop is not None and pump.loop.is_closed()
+
+    @property
     def is_closing(self) -> bool:
         """Whether its source is yet to be closed, and what would close it has not gone."""
         pump = self._pump
@@ -192,7 +198,10 @@ class Production:
         pump = self._pump
         if pump is not None:
             self.buffer.abandon()
-            if pump.loop is not None and running_loop() is pump.loop:
+            if self.is_orphaned:
+                # Its source cannot be closed, as nothing of it can run any more.
+                self._close(RuntimeError("its event loop was closed in the midst of it"))
+            elif pump.loop is not None and running_loop() is pump.loop:
                 # This may be the very task that reads, which is not to be cancelled as it closes
                 # the source: by then it waits, or has come to that.
                 pump.loop.call_soon(pump.stop)

@@ -15,7 +15,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-from answers.suite import Suite, data_of
+from answers.suite import Silent, Suite, data_of
 from combinations import COMBINATIONS, AsyncSource, SyncSource
 from redis.crc import key_slot
 from redis_followers import until
@@ -412,6 +412,27 @@ class TestLeases:
         until(lambda: redis.ask("PTTL", lease) > 10_000)
         source.goes_on.set()
         assert data_of(rest(chunks)) == [b"gate", b"b"]
+
+    def test_a_loop_that_is_closed_in_the_midst_of_it_fails_it(
+        self, redis: RedisServer, one: Process, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(reader.AnswerReader, "chores_interval", 0.02)
+        monkeypatch.setattr(reader, "RENEWAL", 0.05)
+        channels.use(redis.url)
+
+        async def begin() -> None:
+            stream: Any = aiter(StreamingService.sse("a", answers.start("key", Silent("a"))))
+            assert data_of(await anext(stream)) == [b"a"]
+            await stream.aclose()
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(begin())
+        chunks = one.follow()
+        events(chunks, 1)
+        loop.close()
+        with pytest.raises(SourceFailed):
+            rest(chunks)
+        channels.use(None)
 
     def test_leases_are_renewed_while_there_is_much_to_be_read(
         self, redis: RedisServer, one: Process, two: Process, monkeypatch: pytest.MonkeyPatch

@@ -36,6 +36,9 @@ class RedisKeeper(Keeper):
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
+    def look_after(self, log: Log) -> None:
+        """Who renews its lease does that, here or elsewhere."""
+
     def start(self, log: Log, production: Production, loop: AbstractEventLoop | None) -> None:
         with lock:
             is_first = not log.epoch and not log.is_claimed

@@ -1,7 +1,6 @@
 """What a process hears of answers: those that it follows and does not make, and those it makes."""
 
 import time
-from collections.abc import Iterable
 from math import inf
 from typing import Any, ClassVar, Final, Protocol
 
@@ -20,6 +19,7 @@ from streamkit.resumable.redis.script import (
     blocks_from,
     channel_of,
     ending_from,
+    fail,
     id_from,
     keys_of,
     look,
@@ -48,6 +48,9 @@ class Answers(Protocol):
 
     def cut(self, log: Log, ending: Ending) -> None:
         """It was ended by another. Without the lock."""
+
+    def end(self, log: Log, ending: Ending) -> object:
+        """It has ended, as its log has it. Without the lock."""
 
 
 class AnswerReader(Reader[Log]):
@@ -195,14 +198,17 @@ class AnswerReader(Reader[Log]):
 
     def _renew(self, running: dict[Log, Production], *, is_last: bool) -> None:
         logs = [*running]
-        asked: Iterable[Any] = (
-            renew(log.name, running[log].token, self._server.database, is_last=is_last)
-            for log in logs
-        )
-        replies = run_scripts(self._questions, [*asked])
+        orphans = {log for log in logs if running[log].is_orphaned}
+        asked: list[Any] = []
+        for log in logs:
+            named = log.name, running[log].token, self._server.database
+            asked.append(fail(*named) if log in orphans else renew(*named, is_last=is_last))
+        replies = run_scripts(self._questions, asked)
         checked([reply for reply in replies if not _is_strangers(reply)])
         for log, reply in zip(logs, replies, strict=True):
-            if reply != 1:
+            if log in orphans:
+                self._answers.end(log, Ending.FAILED)
+            elif reply != 1:
                 self._answers.cut(log, ending_from(reply) or Ending.INTERRUPTED)
 
 

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import pytest
@@ -29,7 +29,7 @@ from streamkit import (
 from streamkit.admission import Admission
 from streamkit.request import request_context
 
-__all__ = ["Suite"]
+__all__ = ["Silent", "Suite"]
 
 ELEMENTS: list[tuple[Any, bytes]] = [
     (["one", "two"], b"data: one\nid: E-1-1\n\ndata: two\nid: E-2-1\n\n"),
@@ -67,6 +67,24 @@ def data_of(body: bytes) -> list[bytes]:
 
 def ids_of(body: bytes) -> list[str]:
     return [found.decode() for found in re.findall(rb"(?m)^id: (.*)$", body)]
+
+
+class Silent:
+    """Yields one element, and then waits for ever. There is nothing of it to be closed.
+
+    A generator would complain when its loop is closed before it is.
+    """
+
+    def __init__(self, element: str) -> None:
+        self._elements = [element]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        if not self._elements:
+            await asyncio.Event().wait()
+        return self._elements.pop()
 
 
 class Suite:

@@ -3,7 +3,7 @@
 import os
 import platform
 
-from . import beside, delivery, exports, files, live, pipeline, tables, ways
+from . import beside, delivery, exports, files, live, pipeline, resumable, tables, ways
 from .measure import ROUNDS
 
 if __name__ == "__main__":
@@ -14,6 +14,7 @@ if __name__ == "__main__":
     beside.main()
     delivery.main()
     live.main()
+    resumable.main()
     pipeline.main()
     ways.main()
     exports.main()

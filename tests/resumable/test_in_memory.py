@@ -2,13 +2,19 @@
 
 import asyncio
 import time
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from answers.suite import Silent, Suite, data_of
+from combinations import WAIT, SyncSource, wait_until
 
 from streamkit import Resumable, SourceFailed, StreamingService, channels, kind
+from streamkit.resumable.log import Ending
+from streamkit.resumable.memory import MemoryKeeper
+from streamkit.resumable.production import Production
+from streamkit.source import Source
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +57,17 @@ class TestInMemory(Suite):
                 b"".join(StreamingService.sse("answer", answers.follow("key")))
         with pytest.raises(SourceFailed):
             b"".join(chunks)
+
+    def test_who_starts_it_when_all_have_left_makes_what_those_follow_who_came_since(self) -> None:
+        keeper = MemoryKeeper()
+        first, second = SyncSource(["one"]), SyncSource(["other"])
+        left, _ = keeper.join(("kept", "key"), None)
+        keeper.leave(left, None)
+        log, _ = keeper.join(("kept", "key"), None)
+        for joined, source in ((left, first), (log, second)):
+            production = Production(Source(source), copy_context(), lambda: lambda _: None, None)
+            keeper.start(joined, production, None)
+        wait_until(lambda: log.ending is Ending.DONE)
+        assert [data_of(sent) for sent, _ in log.entries] == [[b"one"]]
+        assert second.closed.wait(WAIT)
+        assert (second.given, second.closes) == (0, 1)

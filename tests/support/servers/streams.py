@@ -16,12 +16,14 @@ from urllib.parse import parse_qsl
 from servers import control
 from servers.state import Account
 
-from streamkit import BaseStreamingService, Channel, kind, lossless
+from streamkit import BaseStreamingService, Channel, Resumable, kind, lossless
 from streamkit.stream import chunks
 
 __all__ = ["answer", "asked"]
 
 R = TypeVar("R")
+
+answers = Resumable("servers")
 
 if heartbeat := os.environ.get("TEST_HEARTBEAT"):
     kind.SSE = replace(kind.SSE, heartbeat=float(heartbeat))
@@ -141,6 +143,10 @@ def answer(service: type[BaseStreamingService[R]], path: str, parameters: Mappin
             control.mailboxes[channel.name] = channel.publish
             is_lossless = query.number("lossless")
             return service.sse("channel", lossless(channel) if is_lossless else channel)
+        case "/answer":
+            return service.sse("answer", answers.start(query["name"], query.letters()))
+        case "/follow":
+            return service.sse("answer", answers.follow(query["name"]))
         case "/letters":
             return service.sse("letters", query.letters())
         case "/lines":

@@ -3,11 +3,13 @@
 import asyncio
 import threading
 import time
+import weakref
+from collections import deque
 from typing import Final
 
 from streamkit import lost
 
-__all__ = ["TaskTurn", "Turn"]
+__all__ = ["Portions", "TaskTurn", "Turn"]
 
 
 MAX_TRUSTED: Final = 4
@@ -85,3 +87,61 @@ class TaskTurn:
         self._ends = None
         self._waits = min(self._waits + 1, MAX_TRUSTED)
         self._trusted = self._waits
+
+
+class Portions(threading.local):
+    """Lets many tasks that come to a loop at once go on some at a time: each loop for itself.
+
+    Between two portions the loop has a turn, in which it hears of others, and goes on with them.
+    """
+
+    def __init__(self, size: int) -> None:
+        """So many tasks go on in each turn of a loop."""
+        self._size = size
+        # The loop has it, which calls it back, and lets go of it when it is closed. Loops that take
+        # turns on a thread go on with what they have of their own.
+        self._latest: weakref.ref[_Portion] | None = None
+
+    def waiter(self, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[None] | None":
+        """What a task of ``loop``, which runs here, is to await before it goes on.
+
+        None while there is room in this turn of the loop, and nobody waits.
+        """
+        portion = None if self._latest is None else self._latest()
+        if portion is None or portion.loop is not loop:
+            portion = _Portion(loop, self._size)
+            self._latest = weakref.ref(portion)
+        return portion.waiter()
+
+
+class _Portion:
+    """What goes on in this turn of a loop, and who is yet to go on. Used on its loop only."""
+
+    __slots__ = ("__weakref__", "_room", "_size", "_waiting", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, size: int) -> None:
+        self.loop = loop
+        self._size = self._room = size
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        loop.call_soon(self._begin_next)
+
+    def waiter(self) -> "asyncio.Future[None] | None":
+        if self._room:
+            self._room -= 1
+            return None
+        waiter: asyncio.Future[None] = asyncio.Future(loop=self.loop)
+        self._waiting.append(waiter)
+        return waiter
+
+    def _begin_next(self) -> None:
+        room, waiting = self._size, self._waiting
+        while room and waiting:
+            waiter = waiting.popleft()
+            # One whose task was cancelled takes nobody's place.
+            if not waiter.done():
+                waiter.set_result(None)
+                room -= 1
+        is_used, self._room = room < self._size, room
+        if is_used:
+            # Behind those that were woken, and what the loop hears of meanwhile.
+            self.loop.call_soon(self._begin_next)

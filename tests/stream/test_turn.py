@@ -9,7 +9,7 @@ import pytest
 
 from streamkit import lost
 from streamkit.stream import turn as interpreter
-from streamkit.stream.turn import MAX_TRUSTED, TaskTurn, Turn
+from streamkit.stream.turn import MAX_TRUSTED, Portions, TaskTurn, Turn
 
 LENGTH, REST = 0.01, 0.0001
 
@@ -136,3 +136,73 @@ class TestTask:
             assert turn.is_over()
 
         asyncio.run(main())
+
+
+class TestPortions:
+    def test_as_many_go_on_in_a_turn_of_their_loop_as_it_is_for(self) -> None:
+        async def main() -> None:
+            loop, portions = asyncio.get_running_loop(), Portions(2)
+            for _ in range(3):
+                assert [portions.waiter(loop) for _ in range(2)] == [None] * 2
+                await asyncio.sleep(0)
+
+        asyncio.run(main())
+
+    def test_the_others_do_so_in_the_next_turns_in_their_order(self) -> None:
+        async def main() -> None:
+            loop, portions = asyncio.get_running_loop(), Portions(2)
+            waiters = [portions.waiter(loop) for _ in range(7)]
+            done = []
+            for _ in range(3):
+                await asyncio.sleep(0)
+                # Who comes now is behind them.
+                waiters.append(portions.waiter(loop))
+                done.append(sum(waiter is None or waiter.done() for waiter in waiters))
+            assert done == [4, 6, 8]
+
+        asyncio.run(main())
+
+    def test_one_that_was_cancelled_takes_nobodys_place(self) -> None:
+        async def main() -> None:
+            loop, portions = asyncio.get_running_loop(), Portions(1)
+            _, first, second = (portions.waiter(loop) for _ in range(3))
+            assert first is not None
+            assert second is not None
+            first.cancel()
+            await asyncio.sleep(0)
+            assert second.done()
+
+        asyncio.run(main())
+
+    def test_a_loop_that_has_nothing_to_do_is_not_kept_busy(self) -> None:
+        async def main() -> None:
+            loop, portions = asyncio.get_running_loop(), Portions(1)
+            assert portions.waiter(loop) is None
+            second = portions.waiter(loop)
+            assert second is not None
+            await second
+            for _ in range(2):
+                await asyncio.sleep(0)
+            assert not loop._ready  # type: ignore[attr-defined]
+
+        asyncio.run(main())
+
+    def test_each_loop_of_a_thread_has_its_own(self) -> None:
+        async def come() -> "list[asyncio.Future[None] | None]":
+            return [portions.waiter(asyncio.get_running_loop()) for _ in range(2)]
+
+        async def wait(waiter: "asyncio.Future[None]") -> None:
+            await waiter
+
+        portions = Portions(1)
+        loops = [asyncio.new_event_loop() for _ in range(2)]
+        waiting = []
+        for loop in loops:
+            # Each runs from time to time, while it is asked for something.
+            first, second = loop.run_until_complete(come())
+            assert first is None
+            assert second is not None
+            waiting.append(second)
+        for loop, waiter in zip(loops, waiting, strict=True):
+            loop.run_until_complete(wait(waiter))
+            loop.close()

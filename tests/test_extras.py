@@ -1,6 +1,7 @@
 """What needs a library that is not installed says how to install it."""
 
 import importlib
+import os
 import subprocess
 import sys
 from typing import Any
@@ -20,6 +21,22 @@ def test_a_missing_framework_is_an_error_that_names_the_command(
     monkeypatch.setitem(sys.modules, framework, None)
     with pytest.raises(ImportError, match=rf"pip install 'streamkit-http\[{framework}\]'"):
         importlib.import_module(f"streamkit_adapters.{framework}")
+
+
+def test_channels_on_redis_without_its_library_are_an_error_where_they_are_needed() -> None:
+    """And not at the import, where it stands in the environment."""
+    script = (
+        "import sys; sys.modules['redis'] = None; import streamkit; print('imported', flush=True); "
+        "streamkit.Channel('a').publish(1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "STREAMKIT_CHANNELS": "redis://127.0.0.1:1/0"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "imported\n"
+    assert "pip install 'streamkit-http[redis]'" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("format", ["parquet", "arrow"])

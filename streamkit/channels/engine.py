@@ -3,6 +3,7 @@
 import os
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 
 from streamkit.channels.audience import Audience
@@ -162,10 +163,14 @@ def _engine_of(url: str | None) -> Engine:
             f"url must begin with one of {', '.join(SCHEMES)}, or be None, "
             f"got {url.partition(':')[0][:20]!r}"
         )
+    return _redis()(url)
+
+
+def _redis() -> Callable[[str], Engine]:
     # Not before it is needed: it is an extra, and takes its time.
     from streamkit.channels.redis.engine import Redis
 
-    return Redis(url)
+    return Redis
 
 
 def _look() -> None:
@@ -187,3 +192,9 @@ def _forget() -> None:
 
 
 call_in_child(_forget)
+
+if os.environ.get(VARIABLE, "").startswith(SCHEMES):
+    # It will be needed, by a request whose event loop would stand still for the half of a second
+    # that it takes. What is wrong with it is told to who needs it.
+    with suppress(Exception):
+        _redis()

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -359,6 +361,18 @@ class TestProcesses:
         monkeypatch.setenv("STREAMKIT_CHANNELS", redis.url)
         Channel(name).publish(1)
         assert redis.ask("XLEN", key_of(name)) == 2
+
+    def test_with_it_redis_py_is_imported_with_the_application(self) -> None:
+        """And not by the first request, whose loop would stand still meanwhile."""
+
+        def loaded(**environment: str) -> bytes:
+            script = "import sys, streamkit; print({'redis', 'redis.asyncio'} & {*sys.modules})"
+            command = [sys.executable, "-c", script]
+            inherited = {**os.environ, "STREAMKIT_CHANNELS": ""}
+            return subprocess.check_output(command, env=inherited | environment)
+
+        assert b"redis.asyncio" in loaded(STREAMKIT_CHANNELS="redis://127.0.0.1:1/0")
+        assert loaded() == b"set()\n"
 
     def test_threads_that_come_first_at_the_same_time_share_all(
         self, redis: RedisServer, name: str, monkeypatch: pytest.MonkeyPatch

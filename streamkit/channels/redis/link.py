@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -16,7 +16,12 @@ MAX_COMMANDS: Final = 500
 """How many commands go out in one piece: half a megabyte of small events, and a few milliseconds
 of the server's time."""
 
-_Question = tuple[Sequence[Command], "asyncio.Future[list[Any]]"]
+
+class _Question(NamedTuple):
+    commands: Sequence[Command]
+    future: "asyncio.Future[list[Any]]"
+    deadline: float
+    """When it is to be answered, by the clock of the loop."""
 
 
 class Link:
@@ -39,7 +44,8 @@ class Link:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[Any]] = loop.create_future()
-        self._asked.append((commands, future))
+        # Twice, as connecting is not all of it; and from now on, as others may be asked before.
+        self._asked.append(_Question(commands, future, loop.time() + 2 * PATIENCE))
         if self._task is None:
             # In no context of a caller's, as it is for others as well.
             self._task = loop.create_task(self._serve(), context=Context())
@@ -52,24 +58,22 @@ class Link:
     async def _serve(self) -> None:
         questions: list[_Question] = []
         try:
-            while self._asked:
-                questions = self._take()
+            while questions := self._take():
                 try:
-                    # Twice, as connecting is not all of it.
-                    async with asyncio.timeout(2 * PATIENCE):
+                    # That of the first is the first.
+                    async with asyncio.timeout_at(questions[0].deadline):
                         await self._answer(questions)
                 except Exception as error:
-                    # Any, or nobody would be told. Those who came meanwhile have waited as long,
-                    # and it would be as bad.
+                    # Any, or nobody would be told. Those who came meanwhile would fare no better.
                     questions += self._asked
                     self._asked.clear()
-                    for _, future in questions:
-                        if not future.done():
-                            future.set_exception(away(error))
+                    for question in questions:
+                        if not question.future.done():
+                            question.future.set_exception(away(error))
                     await self._disconnect()
         except BaseException:
-            for _, future in questions + self._asked:
-                future.cancel()
+            for question in questions + self._asked:
+                question.future.cancel()
             self._asked.clear()
             await self._disconnect()
             raise
@@ -77,9 +81,11 @@ class Link:
             self._task = None
 
     def _take(self) -> list[_Question]:
+        # Who was cancelled before anything was sent does not want it any more.
+        self._asked = [question for question in self._asked if not question.future.done()]
         count = commands = 0
-        for asked, _ in self._asked:
-            commands += len(asked)
+        for question in self._asked:
+            commands += len(question.commands)
             if count and commands > MAX_COMMANDS:
                 break
             count += 1
@@ -87,9 +93,7 @@ class Link:
         return questions
 
     async def _answer(self, questions: list[_Question]) -> None:
-        # Who was cancelled before anything was sent does not want it any more.
-        questions = [question for question in questions if not question[1].done()]
-        commands = [command for asked, _ in questions for command in asked]
+        commands = [command for question in questions for command in question.commands]
         replies = await self._exchange(commands)
         unknown = unscripted(commands, replies)
         if unknown:
@@ -97,10 +101,11 @@ class Link:
             for (place, _), reply in zip(unknown, again, strict=True):
                 replies[place] = reply
         at = 0
-        for asked, future in questions:
-            if not future.done():
-                future.set_result(replies[at : at + len(asked)])
-            at += len(asked)
+        for question in questions:
+            count = len(question.commands)
+            if not question.future.done():
+                question.future.set_result(replies[at : at + count])
+            at += count
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         connection = await self._ready()

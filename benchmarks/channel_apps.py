@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -35,7 +35,9 @@ from streamkit_adapters.starlette import StreamingService as StarletteService
 __all__ = [
     "APPS",
     "CHANNEL",
+    "NAME",
     "App",
+    "Named",
     "Queues",
     "app",
     "django_eventstream_with",
@@ -48,6 +50,9 @@ Publish = Callable[[Any], Awaitable[object]]
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 CHANNEL: Final = "events"
+
+NAME: Final = "BENCHMARK_APP"
+"""The environment variable that names an application."""
 
 
 def event(due: float, number: int) -> dict[str, Any]:
@@ -81,6 +86,19 @@ def with_publisher(app: App, publish: Publish) -> App:
         await send({"type": "http.response.body", "body": b"ok"})
 
     return published
+
+
+class Named:
+    """The application that the environment names, made in the process that serves it."""
+
+    def __init__(self, apps: Mapping[str, Callable[[], App]]) -> None:
+        self._apps = apps
+        self._app: App | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._app is None:
+            self._app = self._apps[os.environ[NAME]]()
+        await self._app(scope, receive, send)
 
 
 def encoded(value: Any) -> bytes:
@@ -267,11 +285,4 @@ APPS: Final[dict[str, Callable[[], App]]] = {
     "django-eventstream": django_eventstream,
 }
 
-_app: list[App] = []
-
-
-async def app(scope: Any, receive: Any, send: Any) -> None:
-    """The one that the environment names."""
-    if not _app:
-        _app.append(APPS[os.environ["BENCHMARK_APP"]]())
-    await _app[0](scope, receive, send)
+app: Final = Named(APPS)

@@ -26,7 +26,7 @@ from streamkit import Channel
 from streamkit.encoders import SSEEncoder
 from streamkit_adapters.asgi import StreamingService
 
-from .channel_apps import APPS, app, event
+from .channel_apps import APPS, NAME, app, event
 from .measure import print_table
 from .server import UVICORN, Server, serving
 
@@ -107,7 +107,7 @@ def due_times(received: bytes) -> list[float]:
 
 
 def measure(name: str, subscribers: int, rate: int) -> Result:
-    os.environ["BENCHMARK_APP"] = name
+    os.environ[NAME] = name
     with serving(run_server, app) as server:
         process = psutil.Process(server.pid)
         ask(server, "/ping")

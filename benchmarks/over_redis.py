@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 import psutil
 import redis
 
+from .channel_apps import NAME
 from .channels import MARK, ask, due_times, run_server
 from .measure import print_table
 from .redis import server as redis_server
@@ -223,7 +224,7 @@ def killed(servers: list[Server], url: str) -> float:
 
 def measure(name: str) -> Result:
     with redis_server() as (url, store):
-        os.environ.update({"BENCHMARK_APP": name, URL: url})
+        os.environ.update({NAME: name, URL: url})
         with two_servers() as servers:
             p50, p99, cost, cost_of_redis, clients = steady(servers, store)
             client = redis.Redis.from_url(url)

@@ -29,7 +29,15 @@ from starlette.routing import Route
 from streamkit import Channel, channels
 from streamkit_adapters.starlette import StreamingService, StreamkitMiddleware
 
-from .channel_apps import CHANNEL, App, Queues, django_eventstream_with, encoded, with_publisher
+from .channel_apps import (
+    CHANNEL,
+    App,
+    Named,
+    Queues,
+    django_eventstream_with,
+    encoded,
+    with_publisher,
+)
 
 __all__ = ["APPS", "URL", "app"]
 
@@ -201,11 +209,4 @@ APPS: Final[dict[str, Callable[[], App]]] = {
     "django-eventstream, with storage": django_eventstream,
 }
 
-_app: list[App] = []
-
-
-async def app(scope: Any, receive: Any, send: Any) -> None:
-    """The one that the environment names."""
-    if not _app:
-        _app.append(APPS[os.environ["BENCHMARK_APP"]]())
-    await _app[0](scope, receive, send)
+app: Final = Named(APPS)

@@ -42,9 +42,9 @@ class Limits:
     def __init__(self, *admissions: Admission) -> None:
         self._admissions = admissions
 
-    def within(self, admission: Admission | None) -> "Limits":
+    def within(self, admission: Admission) -> "Limits":
         """These, and one more, which counts once though a request passes it twice."""
-        if admission is None or admission in self._admissions:
+        if admission in self._admissions:
             return self
         return Limits(*self._admissions, admission)
 

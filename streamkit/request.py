@@ -143,11 +143,12 @@ def request_context(
             tenant=tenant_name(tenant),
         )
     )
-    entrance = limits.set(limits.get().within(streams))
+    entrance = None if streams is None else limits.set(limits.get().within(streams))
     try:
         yield
     finally:
-        limits.reset(entrance)
+        if entrance is not None:
+            limits.reset(entrance)
         context.reset(token)
 
 

@@ -1,7 +1,7 @@
 """What stands around an application: the context of its requests, and the limit of its streams."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
 from werkzeug.datastructures import Headers
@@ -47,15 +47,13 @@ class Gate(Generic[NativeT]):
         """
         return None if self.tenant is None else tenant_name(self.tenant(native))
 
-    @contextmanager
     def pass_through(
         self, method: str, headers: Headers, query: str = "", tenant: str | None = None
-    ) -> Generator[None]:
+    ) -> AbstractContextManager[None]:
         """Handle a request of this method, with these headers and query string, in this block.
 
         ``headers`` are as servers hand them over: bytes decoded as latin-1. ``tenant`` is what
         ``tenant_of`` returned; None lets that of a middleware further out go on to hold.
         """
         tenant = context.get().tenant if tenant is None else tenant
-        with request_context(method, headers, tenant, query, self._admission):
-            yield
+        return request_context(method, headers, tenant, query, self._admission)

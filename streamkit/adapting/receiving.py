@@ -27,19 +27,24 @@ class Body:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._over = asyncio.Event()
+        self._is_over = False
+        # Of who waits for the reader: hardly ever is there one.
+        self._over: asyncio.Event | None = None
         self.is_begun = False
 
     async def __call__(self) -> Any:
         message = await self._receive()
         self.is_begun = True
         if message["type"] != "http.request" or not message.get("more_body", False):
-            self._over.set()
+            self._is_over = True
+            if self._over is not None:
+                self._over.set()
         return message
 
     async def leave_to_reader(self) -> None:
         """Return once it was read to its end, if somebody has begun to."""
-        if self.is_begun:
+        if self.is_begun and not self._is_over:
+            self._over = self._over or asyncio.Event()
             await self._over.wait()
 
 

@@ -1,7 +1,6 @@
 """Who reads an event stream, as far as the request tells."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_set_header
@@ -34,12 +33,13 @@ class Events(Negotiator):
         self, plan: Plan, method: str, request: Headers, status: int, headers: ResponseHeaders
     ) -> Answer:
         """The answer, with another encoder where the client names a type. No header changes."""
+        source, encoder = plan.source, plan.encoder
         if any("*" not in media_type for media_type in _accepted(request)):
-            plan = replace(plan, encoder=self._encoder())
-        if isinstance(plan.source, Subscribable):
+            encoder = self._encoder()
+        if isinstance(source, Subscribable):
             # The application may have no middleware that tells it.
-            plan = replace(plan, source=plan.source.resumed(last_event_id(request)))
-        return Answer(status, plan)
+            source = source.resumed(last_event_id(request))
+        return Answer(status, Plan(plan.kind, source, encoder))
 
 
 def is_event_source(request: Headers) -> bool:

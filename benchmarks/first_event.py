@@ -133,8 +133,8 @@ def main() -> None:
         lines,
     )
     print(
-        f"\nPython {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
-        f"the median of {ROUNDS} interleaved rounds"
+        f"\nPython {platform.python_version()}, {os.cpu_count()} cores, "
+        f"load {os.getloadavg()[0]:.1f}; the median of {ROUNDS} interleaved rounds"
     )
 
 

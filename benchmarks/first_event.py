@@ -1,4 +1,4 @@
-"""From nothing to the first event: ``python -m benchmarks.first_event``. Takes five minutes.
+"""From nothing to the first event: ``python -m benchmarks.first_event``. Takes some ten minutes.
 
 The programs of the table in docs/README.md, each in an empty virtual environment: the seconds that
 its ``pip install`` takes, and those from the start of its server to the first event that ``curl``
@@ -132,10 +132,8 @@ def main() -> None:
         ["", "pip install", "start to first event", "both"],
         lines,
     )
-    print(
-        f"\nPython {platform.python_version()}, {os.cpu_count()} cores, "
-        f"load {os.getloadavg()[0]:.1f}; the median of {ROUNDS} interleaved rounds"
-    )
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
+    print(f"\n{machine}, load {os.getloadavg()[0]:.1f}; the median of {ROUNDS} interleaved rounds")
 
 
 if __name__ == "__main__":

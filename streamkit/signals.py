@@ -14,8 +14,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
-from multiprocessing import parent_process
-from multiprocessing.util import Finalize
 from types import FrameType
 from typing import Any, Final, Protocol
 
@@ -117,9 +115,10 @@ def call_at_exit(callback: Callable[[], object]) -> None:
     at its end, which may be by a signal. On any thread, and once or more.
     """
     atexit.register(callback)
-    if parent_process() is not None:
+    process: Any = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
         # Python never comes to its exit in one of multiprocessing's children that was forked.
-        Finalize(None, callback, exitpriority=0)
+        import_module("multiprocessing.util").Finalize(None, callback, exitpriority=0)
     _very_last.append(callback)
     # Or a signal would end the process at once, where nobody has a handler for it.
     shutdown_on_signals()

@@ -137,7 +137,7 @@ def _model_of(returned: Any, response_class: Any) -> Any:
     JSONExport is. FastAPI takes the schema of single items (``itemSchema``) from nobody. None if
     there is no schema, or none that would be true.
     """
-    if get_origin(returned) not in YIELDING:
+    if get_origin(returned) not in YIELDING or not get_args(returned):
         return None
     item = get_args(returned)[0]
     is_event = issubclass(response_class, EventStream)

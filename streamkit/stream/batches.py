@@ -222,9 +222,10 @@ class Batches:
                 and not agenda.is_silent
                 and not self._begin
                 and monotonic() < agenda.due
+                and (chunk := encoder.encode_one(batch[0])) is not None
             ):
                 # As most are of a stream that is paced: nothing else goes out with it.
-                chunk = encoder.encode_one(batch.pop())
+                batch.clear()
                 if encoder.refused:
                     self._report_refused()
                 if chunk:

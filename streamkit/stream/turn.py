@@ -108,7 +108,7 @@ class Portions(threading.local):
         None while there is room in this turn of the loop, and nobody waits.
         """
         portion = None if self._latest is None else self._latest()
-        if portion is None or portion.loop is not loop:
+        if portion is None or portion.is_over or portion.loop is not loop:
             portion = _Portion(loop, self._size)
             self._latest = weakref.ref(portion)
         return portion.waiter()
@@ -117,10 +117,12 @@ class Portions(threading.local):
 class _Portion:
     """What goes on in this turn of a loop, and who is yet to go on. Used on its loop only."""
 
-    __slots__ = ("__weakref__", "_room", "_size", "_waiting", "loop")
+    __slots__ = ("__weakref__", "_room", "_size", "_waiting", "is_over", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, size: int) -> None:
         self.loop = loop
+        self.is_over = False
+        """Whether the loop calls it no more. Something may still have it: a profiler, say."""
         self._size = self._room = size
         self._waiting: deque[asyncio.Future[None]] = deque()
         loop.call_soon(self._begin_next)
@@ -145,3 +147,4 @@ class _Portion:
         if is_used:
             # Behind those that were woken, and what the loop hears of meanwhile.
             self.loop.call_soon(self._begin_next)
+        self.is_over = not is_used

@@ -319,6 +319,19 @@ def test_what_serialize_raises_is_the_users_own(raised: Exception) -> None:
     assert not encoder.refused
 
 
+@pytest.mark.parametrize(
+    "element",
+    [element for element, _ in ELEMENTS] + [ServerSentEvent("a", id="\n"), "\ud800", object()],
+    ids=repr,
+)
+@pytest.mark.parametrize("serialize", [None, str], ids=["as it is", "serialized"])
+def test_one_event_is_what_a_batch_of_it_is(serialize: Any, element: Any) -> None:
+    one, many = SSEEncoder(serialize), SSEEncoder(serialize)
+    assert [one.encode_one(element)] == [*many.encode([element])]
+    assert [*map(str, one.refused)] == [*map(str, many.refused)]
+    assert one.repaired == many.repaired
+
+
 def test_stop_iteration_from_serialize_does_not_end_the_stream_in_silence() -> None:
     empty = iter(())
     body, error = encoded_until_raised(SSEEncoder(lambda element: next(empty)), ["a"])

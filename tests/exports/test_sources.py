@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -19,8 +20,11 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from werkzeug.datastructures import Headers
 
 from streamkit import StreamingService, escape_formulas, inline
+from streamkit.request import Request
+from streamkit.stream.chunks import Chunks
 
 COUNT = 2500
 """More rows than are read at a time."""
@@ -306,6 +310,23 @@ def test_the_parts_of_a_frame_are_elements_to_a_serialize_and_rows_to_a_generato
     assert b"".join(ids) == b"1\n2\n"
     rows = (row for _, row in FRAME.iterrows())
     assert b"".join(StreamingService.export("e", rows, "csv")) == b"a,b\r\n1,x\r\n2,y\r\n"
+
+
+@pytest.mark.parametrize("accepts", ["identity", "gzip"])
+def test_rows_before_one_that_fails_are_sent_also_if_all_are_one_element(accepts: str) -> None:
+    frame = pandas.DataFrame({"a": [1, 2, object(), 4]}, dtype=object)
+    response = StreamingService.export("e", inline(frame), "ndjson")
+    request = Request(method="GET", headers=Headers({"Accept-Encoding": accepts}))
+    body = bytearray()
+    with (
+        response.begin(request, 200, response.headers) as reply,
+        pytest.raises(Exception, match="row 3"),
+    ):
+        assert isinstance(reply.body, Chunks)
+        for chunk in reply.body:
+            body += chunk
+    text = zlib.decompressobj(31).decompress(body) if accepts == "gzip" else bytes(body)
+    assert text == b'{"a":1}\n{"a":2}\n'
 
 
 @pytest.mark.parametrize("format", ["csv", "csv-excel", "json", "ndjson", "xlsx"])

@@ -1,6 +1,7 @@
 """The route that answers HEAD, and documents what an endpoint of FastAPI yields."""
 
 import enum
+import typing
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -314,6 +315,9 @@ class TestSchema:
     )
     def test_of_none_where_it_would_not_be_true(self, item: Any, response_class: Any) -> None:
         assert self.document(AsyncIterator[item], response_class) == {"type": "string"}
+
+    def test_of_none_where_no_item_is_named(self) -> None:
+        assert self.document(typing.AsyncIterator, NDJSONExport) == {"type": "string"}
 
     def test_of_none_where_nothing_is_said(self) -> None:
         app = streaming_app()

@@ -187,6 +187,21 @@ class TestPortions:
 
         asyncio.run(main())
 
+    def test_one_that_is_over_holds_nobody_up_though_something_has_it_still(self) -> None:
+        async def main() -> None:
+            loop, portions = asyncio.get_running_loop(), Portions(1)
+            assert portions.waiter(loop) is None
+            kept = portions._latest and portions._latest()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert portions.waiter(loop) is None
+            waiter = portions.waiter(loop)
+            assert waiter is not None
+            await waiter
+            assert kept is not None
+
+        asyncio.run(main())
+
     def test_each_loop_of_a_thread_has_its_own(self) -> None:
         async def come() -> "list[asyncio.Future[None] | None]":
             return [portions.waiter(asyncio.get_running_loop()) for _ in range(2)]

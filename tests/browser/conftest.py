@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -127,7 +128,9 @@ def browser(chrome: Chrome, downloads: Path) -> Chrome:
 
 
 @contextmanager
-def running_chat(data: Path, *arguments: str) -> Iterator[str]:
+def running_chat(
+    data: Path, *arguments: str, ends_with: signal.Signals = signal.SIGTERM
+) -> Iterator[str]:
     """The origin of a process of the chat, on a free port."""
     with subprocess.Popen(
         [
@@ -146,7 +149,7 @@ def running_chat(data: Path, *arguments: str) -> Iterator[str]:
             assert found, f"the chat has not started:\n{said}{process.stdout.read()}"
             yield found[0]
         finally:
-            process.terminate()
+            process.send_signal(ends_with)
 
 
 @pytest.fixture(scope="session", params=["fastapi", "flask"])

@@ -1,6 +1,7 @@
 """The chat's page in a real browser: its answers survive what befalls pages."""
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -212,17 +213,16 @@ def test_the_second_tab_of_its_link_shows_the_same_chat(page: Page) -> None:
     page.until(lambda: page.ending() == "stopped")
 
 
-def test_a_server_that_is_started_anew_says_what_is_lost(
+def test_a_server_that_was_killed_has_lost_what_it_kept_in_memory(
     browser: Chrome, start_chat: StartChat
 ) -> None:
-    with start_chat() as origin:
+    with start_chat(ends_with=signal.SIGKILL) as origin:
         page = Page(browser, origin, uuid4().hex)
         page.ask(LONG)
         page.goes_on()
     page.until(lambda: page.find("li:last-child").get_attribute("data-away") is not None)
     begun = page.text()
     with start_chat("--port", origin.rpartition(":")[2]):
-        # It has kept its answers in memory.
         page.until(lambda: page.ending() == "lost")
         assert page.text() == begun
         assert "not kept" in page.find(".ending").text
@@ -233,6 +233,22 @@ def test_a_server_that_is_started_anew_says_what_is_lost(
         page.stop()
         page.until(page.shows_what_is_kept)
         assert page.questions() == [LONG]
+
+
+def test_a_server_that_is_told_to_end_keeps_what_there_was_by_then(
+    browser: Chrome, start_chat: StartChat
+) -> None:
+    with start_chat() as origin:
+        page = Page(browser, origin, uuid4().hex)
+        page.ask(LONG)
+        page.goes_on()
+    begun = page.text()
+    with start_chat("--port", origin.rpartition(":")[2]):
+        for _ in range(2):
+            page.until(lambda: page.ending() == "stopped")
+            page.until(page.shows_what_is_kept)
+            assert page.text().startswith(begun)
+            browser.refresh()
 
 
 def test_a_question_that_nobody_took_is_still_there(browser: Chrome, start_chat: StartChat) -> None:

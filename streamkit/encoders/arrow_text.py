@@ -12,6 +12,8 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import compute
 
+from streamkit.rows.frames import is_written_by_arrow
+from streamkit.rows.relations import DAY_TICKS, DAYS
 from streamkit.rows.slices import values_of_arrow
 from streamkit.rows.values import json_lines
 
@@ -44,9 +46,6 @@ PLAIN_FLOATS: Final = (
 )
 """Between these floats are written without an exponent by Arrow, and by us."""
 
-PLAIN_PLACES: Final = range(7)
-"""Decimals of so many places are never written with an exponent, by Arrow nor by ``str``."""
-
 WHITE: Final = "".join(filter(str.isspace, map(chr, range(0x3001))))
 """What ``str.strip`` takes away."""
 
@@ -62,25 +61,11 @@ LINE_ENDS: Final = tuple(map(str.encode, "\x85\u2028\u2029"))
 
 WITH_ESCAPES: Final = r'["\\\x00-\x1f\x{85}\x{2028}\x{2029}]'
 
-YEARS: Final = (-719_162, 2_932_897)
-"""Days from 1970 to the first of the years that a ``date`` has, of four digits, and to behind the
-last."""
-
-TICKS: Final = {
-    "s": 86_400,
-    "ms": 86_400_000,
-    "us": 86_400_000_000,
-    "ns": 86_400_000_000_000,
-}
-"""What a day has of each unit."""
-
 LENGTHS: Final = {
     "us": len("2024-02-29 01:02:03.000004"),
     "s": len("2024-02-29 01:02:03"),
 }
 """Characters of a time that is a whole number of a unit."""
-
-UTC: Final = ("UTC", "Etc/UTC", "+00:00")
 
 Spell = Callable[[Sequence[Any]], Sequence[str]]
 """The texts of values, as they stand in a format."""
@@ -130,14 +115,16 @@ def _lines(pieces: Sequence[Any], between: str, null: str, end: str) -> Any:
     return pc.binary_join(rows, _scalar(end)).buffers()[2]
 
 
-def _cells(column: Any, spell: Spell, texts: Callable[[Any, Spell], Any]) -> tuple[Any, bool]:
+def _cells(
+    column: Any, spell: Spell, texts: Callable[[Any, bytes, Spell], Any]
+) -> tuple[Any, bool]:
     """The cells of a column, null for one that has no value, and whether they are text to JSON,
     whose quotes they lack."""
     kind, types = column.type, pa.types
+    if not is_written_by_arrow(kind):
+        return _spelt(column, spell), False
     if types.is_dictionary(kind):
         return _cells(column.dictionary_decode(), spell, texts)
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return texts(column.cast(TEXT), spell), True
     if types.is_float64(kind) or types.is_float32(kind):
         return _floats(column.cast(pa.float64()), spell), False
     if types.is_boolean(kind):
@@ -145,20 +132,26 @@ def _cells(column: Any, spell: Spell, texts: Callable[[Any, Spell], Any]) -> tup
         return pc.if_else(column, YES, NO), False
     if types.is_integer(kind):
         return column.cast(TEXT), False
-    if types.is_timestamp(kind) and kind.tz in (None, *UTC):
-        ticks, day = column.view(pa.int64()), TICKS[kind.unit]
-        if _is_within_years(ticks, day):
-            return _moments(column), True
-    elif (types.is_decimal(kind) and kind.scale in PLAIN_PLACES) or (
-        types.is_date32(kind) and _is_within_years(column.view(pa.int32()), 1)
-    ):
+    if types.is_decimal(kind):
         return column.cast(TEXT), True
-    return pa.array(spell(values_of_arrow(column)), TEXT), False
+    if types.is_timestamp(kind):
+        is_usual = _is_within_years(column.view(pa.int64()), DAY_TICKS[kind.unit])
+        return (_moments(column), True) if is_usual else (_spelt(column, spell), False)
+    if types.is_date32(kind):
+        is_usual = _is_within_years(column.view(pa.int32()), 1)
+        return (column.cast(TEXT), True) if is_usual else (_spelt(column, spell), False)
+    column = column.cast(TEXT)
+    octets = _octets(column)
+    return texts(column, octets, spell), True
 
 
-def _csv_texts(column: Any, spell: Spell) -> Any:
-    """A column of text, with quotes where csv has them."""
-    octets, trimmed = _octets(column), pc.utf8_trim(column, WHITE)
+def _spelt(column: Any, spell: Spell) -> Any:
+    return pa.array(spell(values_of_arrow(column)), TEXT)
+
+
+def _csv_texts(column: Any, octets: bytes, spell: Spell) -> Any:
+    """A column of text, which are these ``octets``, with quotes where csv has them."""
+    trimmed = pc.utf8_trim(column, WHITE)
     if (
         len(_octets(trimmed)) == len(octets)
         and not any(each in octets for each in SPECIAL)
@@ -174,9 +167,8 @@ def _in_quotes(texts: Any) -> Any:
     return pc.binary_join_element_wise(QUOTE, doubled, QUOTE, NOTHING)
 
 
-def _json_texts(column: Any, spell: Spell) -> Any:
-    """A column of text, with the escapes of JSON."""
-    octets = _octets(column)
+def _json_texts(column: Any, octets: bytes, spell: Spell) -> Any:
+    """A column of text, which are these ``octets``, with the escapes of JSON."""
     if len(octets.translate(None, ESCAPED)) == len(octets) and (
         octets.isascii() or not any(each in octets for each in LINE_ENDS)
     ):
@@ -253,5 +245,5 @@ def _fractions(column: Any) -> Any:
 def _is_within_years(ticks: Any, day: int) -> bool:
     """Whether all times are of years of four digits; a ``day`` has so many of their ``ticks``."""
     low, high = pc.min_max(ticks).as_py().values()
-    first, end = YEARS
+    first, end = DAYS
     return low is None or (first * day <= low and high < end * day)

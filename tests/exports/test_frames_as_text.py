@@ -216,6 +216,79 @@ def test_a_relation_whose_values_arrow_has_otherwise_is_written_by_rows() -> Non
     assert body(relation, "ndjson") == b'{"n":1,"i":"P3D","m":{"a":1},"b":"101"}\n'
 
 
+INTEGERS = {
+    "SELECT sum(x) AS v, 1 AS n FROM range(5) r(x)": b"10",
+    f"SELECT '-{2**127}'::HUGEINT AS v, 1 AS n": b"-%d" % 2**127,
+    f"SELECT {2**128 - 1}::UHUGEINT AS v, 1 AS n": b"%d" % (2**128 - 1),
+    f"SELECT {2**64 - 1}::UBIGINT AS v, 1 AS n": b"%d" % (2**64 - 1),
+}
+
+
+@pytest.mark.parametrize(("query", "number"), INTEGERS.items())
+def test_an_integer_of_duckdb_is_a_number_of_any_size(query: str, number: bytes) -> None:
+    csv, json, ndjson = (body(duckdb.sql(query), format) for format in ("csv", "json", "ndjson"))
+    assert csv == b"v,n\r\n" + number + b",1\r\n"
+    assert json == b'[\n{"v":' + number + b',"n":1}\n]\n'
+    assert ndjson == b'{"v":' + number + b',"n":1}\n'
+
+
+TIMES = {
+    "'infinity'::DATE": "9999-12-31",
+    "'-infinity'::DATE": "0001-01-01",
+    "'0044-03-15 (BC)'::DATE": "0044-03-15 (BC)",
+    "'20000-01-01'::DATE": "20000-01-01",
+    "'9999-12-31'::DATE": "9999-12-31",
+    "'infinity'::TIMESTAMP": "9999-12-31T23:59:59.999999",
+    "'-infinity'::TIMESTAMP_S": "0001-01-01T00:00:00",
+    "'infinity'::TIMESTAMP_MS": "9999-12-31T23:59:59.999999",
+    "'infinity'::TIMESTAMP_NS": "9999-12-31T23:59:59.999999",
+    "'-infinity'::TIMESTAMP_NS": "0001-01-01T00:00:00",
+    "'0044-03-15 (BC) 01:02:03'::TIMESTAMP": "0044-03-15 (BC) 01:02:03",
+    "'9999-12-31 23:59:59'::TIMESTAMP": "9999-12-31T23:59:59",
+    "'infinity'::TIMESTAMPTZ": "9999-12-31T23:59:59.999999",
+    "'9999-12-31 23:30:00+00'::TIMESTAMPTZ": "9999-12-31 23:30:00+00",
+    "'24:00:00'::TIME": "24:00:00",
+    "'23:59:59.999999'::TIME": "23:59:59.999999",
+}
+"""Times of DuckDB, of which some are none to Python, and their texts."""
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(("time", "text"), TIMES.items())
+def test_a_time_of_duckdb_is_the_one_of_its_rows(format: str, time: str, text: str) -> None:
+    kind = time.partition("::")[2]
+    usual = "'12:00:00'" if kind == "TIME" else "'2024-02-29 00:00:00'"
+    query = (
+        f"SELECT {time} AS v, 1 AS n UNION ALL SELECT NULL, 2 UNION ALL SELECT {usual}::{kind}, 3"
+    )
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'Europe/Berlin'")
+    rows = connection.sql(f"SELECT * FROM ({query}) ORDER BY n").fetchall()
+    expected = by_rows(format, ["v", "n"], rows)
+    assert text.encode() in expected
+    assert body(connection.sql(f"SELECT * FROM ({query}) ORDER BY n"), format) == expected
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_nanosecond_of_duckdb_is_kept_also_beside_a_time_without_end(format: str) -> None:
+    precise = "2024-02-29T01:02:03.000000001"
+    relation = duckdb.sql(
+        f"SELECT unnest(['{precise}', 'infinity']::TIMESTAMP_NS[]) AS v, unnest([1, 2]) AS n"
+    )
+    rows = [(precise, 1), (datetime.max, 2)]
+    assert body(relation, format) == by_rows(format, ["v", "n"], rows)
+
+
+def test_a_time_without_end_changes_none_of_the_other_rows_of_duckdb() -> None:
+    relation = duckdb.sql(
+        "SELECT CASE WHEN n = 20000 THEN 'infinity'::DATE ELSE '2024-02-29'::DATE END AS v, n "
+        "FROM range(40000) t(n)"
+    )
+    lines = body(relation).splitlines()[1:]
+    assert [line for line in lines if not line.startswith(b"2024-02-29,")] == [b"9999-12-31,20000"]
+    assert len(lines) == 40_000
+
+
 def test_polars_is_written_where_pyarrow_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = [body(PLAIN, format) for format in FORMATS]
     monkeypatch.setattr(frames, "find_spec", lambda name: None)
@@ -254,6 +327,26 @@ def test_a_frame_is_written_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         b'[\n{"n":0},\n{"n":1},\n{"n":2},\n{"n":3},\n{"n":4}\n]\n'
     )
     assert body(frame[:0], "json") == b"[\n]\n"
+
+
+FLOATS = pyarrow.array([0.5] * 20_000)
+ROWS = {
+    "of few columns": ([FLOATS] * 3, 16_384),
+    "of many columns": ([FLOATS] * 20, 4_096),
+    "with lists": ([FLOATS, pyarrow.array([[1]] * 20_000)], 1_000),
+    "with times in a zone": ([pyarrow.nulls(20_000, pyarrow.timestamp("s", "Asia/Tokyo"))], 1_000),
+    "of very many columns": ([FLOATS[:2]] * 90_000, 1),
+}
+
+
+@pytest.mark.parametrize(("columns", "rows"), ROWS.values(), ids=ROWS)
+def test_a_part_is_as_long_as_takes_a_few_milliseconds(columns: list[Any], rows: int) -> None:
+    table = pyarrow.RecordBatch.from_arrays(columns, names=[*map(str, range(len(columns)))])
+    batches, _ = read_frames(table) or ([], ())
+    lengths = [part.batch.num_rows for part in batches]
+    assert sum(lengths) == len(columns[0])
+    assert rows * 0.8 < max(lengths) <= rows
+    assert len(lengths) <= 1.3 * sum(lengths) / rows + 1
 
 
 def test_a_null_in_a_frame_of_one_column_is_quoted() -> None:

@@ -119,7 +119,10 @@ def _cells(
     column: Any, spell: Spell, texts: Callable[[Any, bytes, Spell], Any]
 ) -> tuple[Any, bool]:
     """The cells of a column, null for one that has no value, and whether they are text to JSON,
-    whose quotes they lack."""
+    whose quotes they lack.
+
+    Raises ArrowInvalid for text that is not UTF-8.
+    """
     kind, types = column.type, pa.types
     if not is_written_by_arrow(kind):
         return _spelt(column, spell), False
@@ -142,6 +145,9 @@ def _cells(
         return (column.cast(TEXT), True) if is_usual else (_spelt(column, spell), False)
     column = column.cast(TEXT)
     octets = _octets(column)
+    if not octets.isascii():
+        # Nothing else looks at it: a reader of Arrow takes it as it is.
+        column.validate(full=True)
     return texts(column, octets, spell), True
 
 

@@ -349,6 +349,27 @@ def test_a_part_is_as_long_as_takes_a_few_milliseconds(columns: list[Any], rows:
     assert len(lengths) <= 1.3 * sum(lengths) / rows + 1
 
 
+def not_utf8(*texts: bytes) -> Any:
+    """As Arrow takes it of whoever passes it: it does not look."""
+    binary = pyarrow.array(texts, pyarrow.binary())
+    return pyarrow.StringArray.from_buffers(len(texts), *binary.buffers()[1:])
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "texts", [(b"a", b"\xed\xa0\x80"), (b"\xc3", b"\xa9")], ids=["of a surrogate", "cut in two"]
+)
+@pytest.mark.parametrize("is_dictionary", [False, True])
+def test_text_of_arrow_that_is_not_utf_8_is_an_error(
+    format: str, texts: tuple[bytes, ...], is_dictionary: bool
+) -> None:
+    array = not_utf8(*texts)
+    column = array.dictionary_encode() if is_dictionary else array
+    table = pyarrow.table({"n": range(2), "v": column})
+    with pytest.raises(UnicodeDecodeError):
+        body(table, format)
+
+
 def test_a_null_in_a_frame_of_one_column_is_quoted() -> None:
     assert body(polars.DataFrame({"v": ["a", None, ""]})) == b'v\r\na\r\n""\r\n""\r\n'
 

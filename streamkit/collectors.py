@@ -8,7 +8,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Metric
 from prometheus_client.metrics import MetricWrapperBase
 
 from streamkit.fork import shared_lock
+from streamkit.log import say_once
 from streamkit.meters import Meters, are_used
+from streamkit.once import Once
 
 __all__ = ["Collectors", "Families", "registry_in_use", "use_registry"]
 
@@ -76,6 +78,7 @@ class Collectors(Generic[F]):
         self._buckets = buckets
         self._made: WeakKeyDictionary[CollectorRegistry, F] = WeakKeyDictionary()
         self.meters: Meters | None = None
+        self._is_to_meter = Once()
 
     def of(self, registry: CollectorRegistry) -> F:
         """Those in ``registry``, made when they are asked for first.
@@ -87,10 +90,15 @@ class Collectors(Generic[F]):
             found = self._made.get(registry)
             if found is None:
                 found = self._register(registry)
-            if self.meters is None and are_used():
+        # No other thread waits for it, and no fork: a reader of OpenTelemetry's asks for figures
+        # under a lock of its own, which this needs as well.
+        if self.meters is None and are_used() and self._is_to_meter():
+            try:
                 described = (*found.describe(), *self._beside)
                 self.meters = Meters(described, self._collect_one, self._buckets)
-            return found
+            except Exception as error:
+                say_once(f"OpenTelemetry is not told of figures: {error}", error)
+        return found
 
     def in_use(self) -> F | None:
         """Those in the registry in use, if there is one and they were made."""

@@ -146,3 +146,85 @@ Channel("ticks").publish(1)
 print(json.dumps([name for name in sys.modules if name.startswith("opentelemetry")]))
 """
     assert run("-c", script) == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "reader.get_metrics_data()",
+        "channel_metrics('other', registry_in_use())",
+        "resumable_metrics('other')",
+        "stream_metrics('sse', 'other', 'system')",
+    ],
+)
+@pytest.mark.parametrize(
+    "made",
+    [
+        "channel_metrics('first', registry_in_use())",
+        "resumable_metrics('first')",
+        "stream_metrics('sse', 'first', 'system')",
+    ],
+)
+def test_nobody_waits_for_what_is_just_told_of_figures(made: str, asked: str) -> None:
+    """It waits itself for a reader, which holds a lock of its own while it asks for figures."""
+    script = f"""
+import json, os, threading
+import opentelemetry.metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from streamkit.channels.metrics import channel_metrics
+from streamkit.collectors import registry_in_use
+from streamkit.meters import Meters
+from streamkit.metrics import stream_metrics
+from streamkit.resumable.metrics import resumable_metrics
+
+reader = InMemoryMetricReader()
+opentelemetry.metrics.set_meter_provider(MeterProvider([reader]))
+threads = []
+add = Meters._add
+
+def add_and_ask(*arguments):
+    add(*arguments)
+    if not threads:
+        threads.append(threading.Thread(target=lambda: {asked}, daemon=True))
+        threads[0].start()
+        threads[0].join(10)
+        print(json.dumps(not threads[0].is_alive()), flush=True)
+        os._exit(0)
+
+Meters._add = add_and_ask
+{made}
+"""
+    assert run("-c", script) is True
+
+
+def test_what_opentelemetry_raises_is_told_once_and_all_is_counted() -> None:
+    script = """
+import json, logging
+import opentelemetry.metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from prometheus_client import CollectorRegistry
+from streamkit import StreamingService, metrics
+
+class Broken(MeterProvider):
+    def get_meter(self, *arguments, **options):
+        raise OSError("there is no exporter")
+
+class Said(logging.Handler):
+    def emit(self, record):
+        said.append(record.getMessage())
+
+said = []
+logging.getLogger("streamkit").addHandler(Said())
+opentelemetry.metrics.set_meter_provider(Broken())
+registry = CollectorRegistry()
+for _ in range(2):
+    metrics.use(registry)
+list(StreamingService.sse("ticks", ["a"]))
+labels = {"kind": "sse", "stream": "ticks", "tenant": "system"}
+print(json.dumps([said, registry.get_sample_value("stream_elements_total", labels)]))
+"""
+    assert run("-c", script) == [
+        ["OpenTelemetry is not told of figures: there is no exporter"],
+        1,
+    ]

@@ -176,8 +176,11 @@ def channel_metrics(name: str, registry: CollectorRegistry | None) -> ChannelMet
     if registry is None:
         return _NO_METRICS
     try:
+        # Without the lock: OpenTelemetry has one that it holds as it asks for figures, which takes
+        # ours, and that it needs for what is told of them here.
+        families = _collectors.of(registry)
         with _lock:
-            return _collectors.of(registry).channel(name)
+            return families.channel(name)
     except Exception as error:
         _say(error)
         return _NO_METRICS

@@ -109,8 +109,10 @@ def resumable_metrics(name: str) -> ResumableMetrics:
     if registry is None:
         return _NO_METRICS
     try:
+        # Without the lock, as in ``channel_metrics``.
+        families = _collectors.of(registry)
         with _lock:
-            return _collectors.of(registry).resumable(name)
+            return families.resumable(name)
     except Exception as error:
         _say(error)
         return _NO_METRICS

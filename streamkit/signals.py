@@ -7,6 +7,7 @@ does, by a hook of the server's.
 import _thread
 import asyncio
 import atexit
+import logging
 import os
 import signal
 import sys
@@ -19,12 +20,13 @@ from typing import Any, Final, Protocol
 
 from streamkit import recycling
 from streamkit.fork import call_in_child
-from streamkit.log import say_once
+from streamkit.log import say, say_once
 
 __all__ = [
     "add",
     "call_at_end",
     "call_at_exit",
+    "call_no_more_at_exit",
     "discard",
     "finish",
     "is_shut_down",
@@ -52,11 +54,8 @@ MAX_DELAY: Final = 1.0
 """Seconds that a signal is put off at most for live streams to end."""
 
 FLUSH_DELAY: Final = 0.1
-"""Seconds that the server then has to send what it was handed last.
-
-And the main thread, to wait again: a signal that comes just as it begins to is handled when
-something else wakes it, which may be never.
-"""
+"""Seconds that the server then has to send what it was handed last, and the main thread to wait
+again."""
 
 
 class LiveStream(Protocol):
@@ -77,8 +76,11 @@ _put_off: set[int] = set()
 _last: list[Callable[[], object]] = []
 """What is to be done before a signal is passed on."""
 
-_very_last: list[Callable[[], object]] = []
+_very_last: dict[Callable[[], object], None] = {}
 """What is to be done when nothing more is served."""
+
+_hears_of_exit = False
+"""Whether Python's exit does it in this process."""
 
 _settled: tuple[Any, ...] | None = None
 """The handlers when a live stream last left nothing to change of them."""
@@ -112,22 +114,46 @@ def call_at_exit(callback: Callable[[], object]) -> None:
     """Call ``callback`` when nothing more is served: as Python exits, or where it will not.
 
     That is before a signal that nobody handles is passed on, and when a server has said that it is
-    at its end, which may be by a signal. On any thread, and once or more.
+    at its end, which may be by a signal. On any thread, and once or more; in a child of a fork not
+    at all. To ask for it again changes nothing.
     """
-    atexit.register(callback)
-    process: Any = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None:
-        # Python never comes to its exit in one of multiprocessing's children that was forked.
-        import_module("multiprocessing.util").Finalize(None, callback, exitpriority=0)
-    _very_last.append(callback)
+    _very_last[callback] = None
+    _hear_of_exit()
     # Or a signal would end the process at once, where nobody has a handler for it.
     shutdown_on_signals()
 
 
+def call_no_more_at_exit(callback: Callable[[], object]) -> None:
+    """There is nothing left that ``callback`` would do."""
+    _very_last.pop(callback, None)
+
+
+def _hear_of_exit() -> None:
+    global _hears_of_exit
+    if _hears_of_exit:
+        return
+    _hears_of_exit = True
+    # A child of a fork has its parent's already.
+    atexit.unregister(finish)
+    atexit.register(finish)
+    process: Any = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        # Python never comes to its exit in one of multiprocessing's children that was forked.
+        import_module("multiprocessing.util").Finalize(None, finish, exitpriority=0)
+
+
 def finish() -> None:
     """Nothing more is served. It may wait for what is to be done then, and not on a loop."""
-    for callback in reversed(_very_last):
+    for callback in reversed([*_very_last]):
+        _call(callback)
+
+
+def _call(callback: Callable[[], object]) -> None:
+    """What fails at the end of a process keeps nothing else from being done then."""
+    try:
         callback()
+    except Exception as error:
+        say(logging.ERROR, "at the end of this process: %s", error, error=error)
 
 
 def is_shut_down() -> bool:
@@ -271,16 +297,21 @@ class _Handler:
         shutdown()
 
     def _end_and_send(self, number: int) -> None:
-        self.end()
-        put_off_until = time.monotonic() + MAX_DELAY
-        while _live and time.monotonic() < put_off_until:
-            time.sleep(0.01)
-        time.sleep(FLUSH_DELAY)
-        for callback in _last:
-            callback()
-        if self._is_for_system:
-            finish()
-        _send(number)
+        try:
+            self.end()
+            put_off_until = time.monotonic() + MAX_DELAY
+            while _live and time.monotonic() < put_off_until:
+                time.sleep(0.01)
+            # Also where no stream was live: the main thread has only just handled the signal, and
+            # one that comes as it begins to wait again is handled when something else wakes it,
+            # which may be never.
+            time.sleep(FLUSH_DELAY)
+            for callback in _last:
+                _call(callback)
+            if self._is_for_system:
+                finish()
+        finally:
+            _send(number)
 
 
 class _Borrower(_Handler):
@@ -296,7 +327,7 @@ class _Borrower(_Handler):
 
 def _retire_all() -> None:
     for stream in _live.copy():
-        stream.retire()
+        _call(stream.retire)
 
 
 def _send(number: int) -> None:
@@ -314,10 +345,12 @@ def _send(number: int) -> None:
 
 
 def _forget() -> None:
-    """A child of a fork has no streams, and is not shut down with its parent."""
-    global _shut_down, _settled
+    """A child of a fork has nothing that its parent has begun, and is not shut down with it."""
+    global _shut_down, _settled, _hears_of_exit
     _shut_down = False
     _settled = None
+    _hears_of_exit = False
+    _very_last.clear()
     _live.clear()
     _put_off.clear()
 

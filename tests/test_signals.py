@@ -493,6 +493,88 @@ def main():
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("told", ["call_at_exit", "call_at_end"])
+def test_a_process_ends_by_a_signal_though_what_is_to_be_done_at_its_end_fails(told: str) -> None:
+    done = run(
+        f"""
+        import os, signal, threading
+        from streamkit import signals
+
+        def fail():
+            raise OSError("no space left")
+
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signals.call_at_exit(lambda: print("another", flush=True))
+        signals.{told}(fail)
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait()
+        """
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "another\n")
+    assert "at the end of this process: no space left" in done.stderr
+
+
+def test_a_process_ends_by_a_signal_though_a_stream_cannot_be_retired() -> None:
+    done = run(
+        """
+        import os, signal, threading
+        from streamkit import signals
+
+        class Stream:
+            def retire(self):
+                raise OSError("no space left")
+
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signals.add(Stream())
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait()
+        """
+    )
+    assert done.returncode == -signal.SIGTERM
+    assert "no space left" in done.stderr
+
+
+def test_what_is_no_longer_to_be_done_at_the_end_is_not_kept() -> None:
+    done = run(
+        """
+        import gc, weakref
+        from streamkit import signals
+
+        class Kept:
+            def end(self):
+                print("ended", flush=True)
+
+        kept = Kept()
+        signals.call_at_exit(kept.end)
+        signals.call_no_more_at_exit(kept.end)
+        signals.call_no_more_at_exit(kept.end)
+        gone = weakref.ref(kept)
+        del kept
+        gc.collect()
+        print(gone())
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
+
+
+@needs_fork
+def test_a_child_does_nothing_of_what_its_parent_does_at_its_end() -> None:
+    done = run(
+        """
+        import os, sys
+        from streamkit import signals
+
+        signals.call_at_exit(lambda: print("parent", flush=True))
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+        else:
+            signals.call_at_exit(lambda: print("child", flush=True))
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "child\nparent\n", "")
+
+
 @needs_fork
 def test_a_child_is_not_shut_down_with_its_parent() -> None:
     done = run(

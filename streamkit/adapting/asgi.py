@@ -1,6 +1,8 @@
 """ASGI HTTP, version 3, for the adapters of frameworks that speak it."""
 
 import asyncio
+import logging
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from functools import partial
@@ -18,6 +20,7 @@ from streamkit.adapting.receiving import (
     request_body,
 )
 from streamkit.errors import FellBehind
+from streamkit.log import say
 from streamkit.request import Request
 from streamkit.response import StreamResponse
 from streamkit.stream.async_chunks import AsyncChunks
@@ -147,10 +150,35 @@ async def _finish_and_send(send: Send, event: Any) -> None:
     """Pass on what the application says of its lifespan."""
     if event["type"].startswith("lifespan.shutdown."):
         # Behind what it does then itself, and before the server goes on to its end, which may be
-        # the signal that it was told to end by. Without a thread, the process is to end as well.
-        with suppress(RuntimeError):
-            await asyncio.to_thread(signals.finish)
-    await send(event)
+        # the signal that it was told to end by.
+        try:
+            await _finish()
+        finally:
+            await send(event)
+    else:
+        await send(event)
+
+
+async def _finish() -> None:
+    """``signals.finish``, on a thread of its own: those of the loop's executor may all be taken."""
+    loop = asyncio.get_running_loop()
+    finished = asyncio.Event()
+
+    def finish() -> None:
+        try:
+            signals.finish()
+        finally:
+            # Unless the server has not waited for it, and has closed its loop.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(finished.set)
+
+    try:
+        threading.Thread(target=finish, name="streamkit-end", daemon=True).start()
+    except RuntimeError as error:
+        # The process is to end as well.
+        say(logging.ERROR, "what is running is not ended with the lifespan: %s", error)
+        return
+    await finished.wait()
 
 
 def asgi_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -1,7 +1,6 @@
 """Who keeps the answers of a process: those that are followed there, and those that are made."""
 
 import logging
-import os
 import time
 from abc import ABC, abstractmethod
 from asyncio import AbstractEventLoop
@@ -26,9 +25,7 @@ class Keeper(ABC):
     def __init__(self) -> None:
         self._logs: dict[Name, Log] = {}
         self.running: dict[Log, Production] = {}
-        """Those that are made here, and have not ended."""
-        self._runs_in = 0
-        """The process whose end it is told of, once it has begun an answer."""
+        """Those that are made here, and have not ended: the end of the process fails them."""
 
     def join(self, name: Name, loop: AbstractEventLoop | None) -> tuple[Log, Audience]:
         """The log for one more follower, on ``loop`` or a thread, and where that is to wait.
@@ -94,9 +91,6 @@ class Keeper(ABC):
 
     def fail_all(self) -> None:
         """The process ends, and with it what is running: it has failed, and its sources close."""
-        if self._runs_in != os.getpid():
-            # A child of a fork has this one too, where channels were kept before they moved.
-            return
         with lock:
             running = dict(self.running)
         if not running:
@@ -112,15 +106,20 @@ class Keeper(ABC):
             time.sleep(0.01)
 
     def _run(self, log: Log, epoch: int, production: Production) -> None:
-        """It begins, and is made here. With the lock held."""
+        """It begins, and is made here. With the lock held; ``_hear_of_end`` follows without."""
         log.begin(epoch)
         self.running[log] = production
 
     def _hear_of_end(self) -> None:
-        """An answer is to begin here. Without the lock."""
-        if self._runs_in != os.getpid():
-            self._runs_in = os.getpid()
-            signals.call_at_exit(self.fail_all)
+        """What is running is to fail when the process ends."""
+        signals.call_at_exit(self.fail_all)
+
+    def _let_go_of(self, log: Log) -> Production | None:
+        """It is not made here any more; what has made it, if it was. With the lock held."""
+        production = self.running.pop(log, None)
+        if not self.running:
+            signals.call_no_more_at_exit(self.fail_all)
+        return production
 
     @abstractmethod
     def _write_failures(self, running: Mapping[Log, Production]) -> None:

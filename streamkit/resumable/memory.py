@@ -57,7 +57,6 @@ class MemoryKeeper(Keeper):
             self.end(log, Ending.FAILED)
 
     def start(self, log: Log, production: Production, loop: AbstractEventLoop | None) -> None:
-        self._hear_of_end()
         with lock:
             if not log.epoch:
                 # It was let go of meanwhile, if all who followed have left, and there may be
@@ -70,6 +69,7 @@ class MemoryKeeper(Keeper):
             production.discard()
             return
         try:
+            self._hear_of_end()
             production.start(log, lambda production, _: _Writer(production, self))
         except BaseException:
             # Nothing was made, and another try may come to more.
@@ -100,13 +100,14 @@ class MemoryKeeper(Keeper):
             if not log.is_running:
                 return False
             log.end(ending)
-            production = self.running.pop(log)
+            production = self._let_go_of(log)
             self._ended[log] = weight = log.size + EVENT_BYTES * sum(n for _, n in log.entries)
             self._weight += weight
             self._make_room()
             wave = log.take()
         log.wake(wave)
-        production.end(ending)
+        if production is not None:
+            production.end(ending)
         return True
 
     def _epoch(self) -> int:

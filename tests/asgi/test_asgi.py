@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -402,7 +403,8 @@ class TestMiddleware:
         self, outcome: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         done: list[Any] = []
-        monkeypatch.setattr(signals, "_very_last", [lambda: done.append(running_loop())])
+        last = {lambda: done.append(running_loop()): None}
+        monkeypatch.setattr(signals, "_very_last", last)
         event = {"type": f"lifespan.shutdown.{outcome}"}
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -420,6 +422,50 @@ class TestMiddleware:
         run(main)
         # Not on the loop, as it may wait for something.
         assert done == [{"type": "lifespan.startup.complete"}, "of the application", None, event]
+
+    @pytest.mark.parametrize("what", ["is begun while all threads work", "fails", "has no thread"])
+    def test_the_lifespan_ends_though_what_is_to_be_done_then(
+        self, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        done: list[Any] = []
+
+        def finish() -> None:
+            done.append("finished")
+            if what == "fails":
+                raise OSError("no space left")
+
+        def start(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(signals, "_very_last", {finish: None})
+        event = {"type": "lifespan.shutdown.complete"}
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await send(event)
+
+        async def send(event: Any) -> None:
+            done.append(event)
+
+        async def main() -> None:
+            loop, release = asyncio.get_running_loop(), threading.Event()
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            working = loop.run_in_executor(None, release.wait)
+            if what == "has no thread":
+                monkeypatch.setattr(threading.Thread, "start", start)
+            lifespan: Any = {"type": "lifespan"}
+            try:
+                await StreamkitMiddleware(app)(lifespan, Client().receive, send)
+            finally:
+                monkeypatch.undo()
+                release.set()
+                await working
+
+        run(main)
+        assert done == ([event] if what == "has no thread" else ["finished", event])
+        said = {"fails": "no space left", "has no thread": "can't start new thread"}.get(what)
+        assert [said is not None and said in message for message in caplog.messages] == (
+            [True] if said else []
+        )
 
 
 def test_a_tenant_that_is_no_function_is_refused() -> None:

@@ -116,7 +116,7 @@ class RedisKeeper(Keeper):
 
     def end(self, log: Log, ending: Ending) -> bool:
         with lock:
-            production = self.running.pop(log, None)
+            production = self._let_go_of(log)
             if log.ending is None:
                 log.end(ending)
             wave = log.take()
@@ -151,7 +151,6 @@ class RedisKeeper(Keeper):
                 # All who followed may have left meanwhile.
                 self._forget_unused(log)
             return
-        self._hear_of_end()
         with lock:
             self.followed.pop(log, None)
             # It was let go of meanwhile, if all who followed have left.
@@ -159,6 +158,7 @@ class RedisKeeper(Keeper):
             self._run(log, int(reply), production)
             log.is_claimed = False
         try:
+            self._hear_of_end()
             production.start(log, self._writer)
         except BaseException:
             self.end(log, Ending.FAILED)

@@ -69,6 +69,7 @@ class Production:
         self._pump: Pump[Buffer] | None = None
         self._blocks = Blocks()
         self._is_counted = Once()
+        self._is_to_close = Once()
         self._events = 0
         self._is_closed = False
         self._error: BaseException | None = None
@@ -209,7 +210,10 @@ class Production:
                 pump.stop()
 
     def _close(self, error: BaseException | None) -> None:
-        """The source is closed."""
+        """The source is closed, or cannot be any more."""
+        # Two may find out at once that its loop was closed.
+        if not self._is_to_close():
+            return
         # It leads to the source, which may be large, and the log of what was made is kept.
         self._pump = None
         if error is not None and not isinstance(error, NothingMore):

@@ -1,7 +1,10 @@
 """What is promised of answers in the memory of a process, and what only they have."""
 
 import asyncio
+import gc
+import threading
 import time
+import weakref
 from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 from answers.suite import Silent, Suite, data_of
 from combinations import WAIT, SyncSource, wait_until
 
-from streamkit import Resumable, SourceFailed, StreamingService, channels, kind
+from streamkit import Resumable, SourceFailed, StreamingService, channels, kind, signals
 from streamkit.resumable.log import Ending
 from streamkit.resumable.memory import MemoryKeeper
 from streamkit.resumable.production import Production
@@ -71,3 +74,70 @@ class TestInMemory(Suite):
         assert [data_of(sent) for sent, _ in log.entries] == [[b"one"]]
         assert second.closed.wait(WAIT)
         assert (second.given, second.closes) == (0, 1)
+
+    def test_two_who_find_at_once_that_its_loop_is_closed_end_it_once(self) -> None:
+        """As its reader, which hears that another has ended it, and who follows it."""
+        both_know = threading.Barrier(2)
+
+        class Found(Production):
+            @property
+            def is_orphaned(self) -> bool:
+                found = super().is_orphaned
+                both_know.wait(WAIT)
+                return found
+
+        let_go: list[BaseException | None] = []
+        keeper, loop = MemoryKeeper(), asyncio.new_event_loop()
+        log, _ = keeper.join(("kept", "key"), None)
+        production = Found(Source(Silent("one")), copy_context(), lambda: let_go.append, loop)
+
+        async def begin() -> None:
+            keeper.start(log, production, loop)
+
+        loop.run_until_complete(begin())
+        while not log.entries:
+            loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        threads = [
+            threading.Thread(target=finds, args=(Ending.FAILED,))
+            for finds in (production.cut, production.end)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(WAIT)
+        assert [type(error) for error in let_go] == [RuntimeError]
+
+    def test_what_is_running_at_the_end_of_its_process_fails_though_others_are_kept_elsewhere(
+        self,
+    ) -> None:
+        keeper, release = MemoryKeeper(), threading.Event()
+        log, _ = keeper.join(("kept", "key"), None)
+        source = SyncSource(["one", release.wait])
+        production = Production(Source(source), copy_context(), lambda: lambda _: None, None)
+        keeper.start(log, production, None)
+        keeper.close()
+        wait_until(lambda: bool(log.entries))
+        releasing = threading.Timer(0.1, release.set)
+        releasing.start()
+        signals.finish()
+        assert log.ending is Ending.FAILED
+        assert source.closed.wait(WAIT)
+        releasing.join()
+
+    def test_nothing_keeps_who_keeps_nothing_that_is_running(self) -> None:
+        keeper = MemoryKeeper()
+        log, _ = keeper.join(("kept", "key"), None)
+        production = Production(
+            Source(SyncSource(["one"])), copy_context(), lambda: lambda _: None, None
+        )
+        keeper.start(log, production, None)
+        wait_until(lambda: log.ending is Ending.DONE)
+        gone = weakref.ref(keeper)
+        del keeper, production
+
+        def is_gone() -> bool:
+            gc.collect()
+            return gone() is None
+
+        wait_until(is_gone)

@@ -229,6 +229,7 @@ class SlowServer:
 
     def __init__(self) -> None:
         self._asked: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        self._serving: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -237,12 +238,17 @@ class SlowServer:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        for writer, serving in self._serving.items():
+            writer.close()
+            if serving is not None:
+                await serving
 
     async def asked(self) -> asyncio.StreamWriter:
         """Where the next question is to be answered, once it has come."""
-        return await self._asked.get()
+        return await asyncio.wait_for(self._asked.get(), 10)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._serving[writer] = asyncio.current_task()
         while data := await reader.read(65536):
             # Of the handshake of a client, which waits for these.
             writer.write(b"+OK\r\n" * data.count(b"SETINFO"))
@@ -274,6 +280,57 @@ class TestBusy:
                     await second
                 # A machine that is busy with others is no fault.
                 assert loop.time() - begin < 2 + 1
+
+        asyncio.run(main())
+
+    def test_who_is_asked_together_with_others_waits_for_as_long_as_alone(
+        self, processes: Processes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            async with SlowServer() as server:
+                link = processes(f"redis://127.0.0.1:{server.port}/0").link()
+                first = asyncio.create_task(link.ask([(b"ECHO", b"first")]))
+                answer = await server.asked()
+                second = asyncio.create_task(link.ask([(b"ECHO", b"second")]))
+                await asyncio.sleep(0)
+                passed, now = PATIENCE, loop.time
+                monkeypatch.setattr(loop, "time", lambda: now() + passed)
+                third = asyncio.create_task(link.ask([(b"ECHO", b"third")]))
+                await asyncio.sleep(0)
+                answer.write(b"$5\r\nfirst\r\n")
+                assert await first == [b"first"]
+                answer = await server.asked()
+                passed = PATIENCE * 2.5
+                with pytest.raises(ConnectionError):
+                    await second
+                assert not third.done()
+                answer.write(b"$6\r\nsecond\r\n$5\r\nthird\r\n")
+                assert await third == [b"third"]
+                # And the answer that came late was nobody else's.
+                fourth = asyncio.create_task(link.ask([(b"ECHO", b"fourth")]))
+                assert await server.asked() is answer
+                answer.write(b"$6\r\nfourth\r\n")
+                assert await fourth == [b"fourth"]
+
+        asyncio.run(main())
+
+    def test_what_was_not_sent_yet_is_asked_on_another_connection(
+        self, processes: Processes
+    ) -> None:
+        async def main() -> None:
+            async with SlowServer() as server:
+                link = processes(f"redis://127.0.0.1:{server.port}/0").link()
+                first = asyncio.create_task(link.ask([(b"ECHO", b"first")]))
+                lost = await server.asked()
+                second = asyncio.create_task(link.ask([(b"ECHO", b"second")]))
+                await asyncio.sleep(0)
+                lost.close()
+                with pytest.raises(ConnectionError):
+                    await first
+                answer = await server.asked()
+                answer.write(b"$6\r\nsecond\r\n")
+                assert await second == [b"second"]
 
         asyncio.run(main())
 

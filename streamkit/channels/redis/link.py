@@ -23,6 +23,11 @@ class _Question(NamedTuple):
     deadline: float
     """When it is to be answered, by the clock of the loop."""
 
+    def fail(self, error: Exception) -> None:
+        """There is no answer to it, if none has come."""
+        if not self.future.done():
+            self.future.set_exception(away(error))
+
 
 class Link:
     """Used on its loop only. Nothing is connected, and no task runs, before something is asked."""
@@ -32,6 +37,7 @@ class Link:
         self._server = server
         self._on_closed = closed
         self._asked: list[_Question] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._connected: AsyncGenerator[Any] | None = None
         self._connection: Any = None
@@ -60,17 +66,19 @@ class Link:
         try:
             while questions := self._take():
                 try:
-                    # That of the first is the first.
-                    async with asyncio.timeout_at(questions[0].deadline):
+                    # The last one was asked last.
+                    self._fail_late(questions[:-1])
+                    async with asyncio.timeout_at(questions[-1].deadline):
                         await self._answer(questions)
                 except Exception as error:
-                    # Any, or nobody would be told. Those who came meanwhile would fare no better.
-                    questions += self._asked
-                    self._asked.clear()
+                    # Any, or nobody would be told. What was asked meanwhile was not sent yet, and
+                    # goes out on another connection.
                     for question in questions:
-                        if not question.future.done():
-                            question.future.set_exception(away(error))
+                        question.fail(error)
                     await self._disconnect()
+                finally:
+                    if self._timer is not None:
+                        self._timer.cancel()
         except BaseException:
             for question in questions + self._asked:
                 question.future.cancel()
@@ -79,6 +87,16 @@ class Link:
             raise
         finally:
             self._task = None
+
+    def _fail_late(self, questions: list[_Question]) -> None:
+        """Those whose time is over, now and later; what went out with them has its own."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for question in questions:
+            if question.deadline > now:
+                self._timer = loop.call_at(question.deadline, self._fail_late, questions)
+                return
+            question.fail(TimeoutError())
 
     def _take(self) -> list[_Question]:
         # Who was cancelled before anything was sent does not want it any more.

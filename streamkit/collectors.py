@@ -34,25 +34,25 @@ def registry_in_use() -> CollectorRegistry | None:
 class Families:
     """Metrics that belong together: a registry takes all of them or, if a name clashes, none."""
 
-    families: tuple[MetricWrapperBase, ...]
+    _families: tuple[MetricWrapperBase, ...]
 
     def describe(self) -> Iterator[Metric]:
         """The metrics without their samples, for the registry to know the names."""
-        for family in self.families:
+        for family in self._families:
             yield from family.describe()
 
-    def exposed(self) -> Iterator[MetricWrapperBase]:
+    def _exposed(self) -> Iterator[MetricWrapperBase]:
         """Those that have something to say by now, with the figures that they have by now."""
-        yield from self.families
+        yield from self._families
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, for the registry to expose."""
-        for family in self.exposed():
+        for family in self._exposed():
             yield from family.collect()
 
     def collect_one(self, name: str) -> Iterator[Metric]:
         """The metric of this name, as ``collect`` gives it; nothing of one that is not exposed."""
-        for family in self.exposed():
+        for family in self._exposed():
             yield from (metric for metric in family.collect() if metric.name == name)
 
 

@@ -171,7 +171,7 @@ class MetricsService(Families):
             registry=None,
             multiprocess_mode="livesum",
         )
-        self.families = (
+        self._families = (
             self.elements,
             self.bytes,
             self.dropped,
@@ -191,9 +191,9 @@ class MetricsService(Families):
         # The least recently used first.
         self._streams: OrderedDict[tuple[str, ...], _BoundMetrics] = OrderedDict()
 
-    def exposed(self) -> Iterator[MetricWrapperBase]:
+    def _exposed(self) -> Iterator[MetricWrapperBase]:
         self.update()
-        for family in self.families:
+        for family in self._families:
             if self._is_limited or family is not self.max_active:
                 yield family
 
@@ -266,7 +266,7 @@ class MetricsService(Families):
         if idle is None:
             return False
         del self._streams[idle.labels]
-        for family in self.families:
+        for family in self._families:
             if family is self.closed:
                 for outcome in get_args(Outcome):
                     family.remove(*idle.labels, outcome)

@@ -120,16 +120,16 @@ class _ChannelFamilies(Families):
             ("channel",),
             registry=None,
         )
-        self.families = (self.published, self.subscribers, self.gaps)
+        self._families = (self.published, self.subscribers, self.gaps)
         # Not before there is a reader: it would say that nothing is heard of channels in memory.
         self._reader_up: Gauge | None = None
         self._bound: dict[str, _BoundMetrics] = {}
 
-    def exposed(self) -> Iterator[MetricWrapperBase]:
+    def _exposed(self) -> Iterator[MetricWrapperBase]:
         with _lock:
             for bound in [*self._bound.values()]:
                 bound.collect()
-        yield from self.families
+        yield from self._families
         if self._reader_up is not None:
             yield self._reader_up
 

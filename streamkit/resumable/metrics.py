@@ -84,7 +84,7 @@ class _ResumableFamilies(Families):
         self.refused = Counter(
             "resumable_refused_total", "Elements that cannot be sent.", labels, registry=None
         )
-        self.families = (self.active, self.ended, self.events, self.refused)
+        self._families = (self.active, self.ended, self.events, self.refused)
         self._names: set[str] = set()
 
     def resumable(self, name: str) -> _BoundMetrics:

@@ -226,6 +226,7 @@ def _chain(number: int = 0, frame: FrameType | None = None) -> None:
     for number in filter(_is_to_change, SIGNALS):
         handler = _signal.getsignal(number)
         if isinstance(handler, _Borrower):
+            _put_off.discard(number)
             _signal.signal(number, handler.previous)
         else:
             _signal.signal(number, _successor(handler))
@@ -281,6 +282,9 @@ class _Handler:
                     _thread.start_new_thread(self._end_and_send, (number,))
                     return
                 _thread.start_new_thread(self.end, ())
+        self.pass_on(number, frame)
+
+    def pass_on(self, number: int, frame: FrameType | None) -> None:
         if callable(self.previous):
             self.previous(number, frame)
         else:
@@ -322,7 +326,12 @@ class _Borrower(_Handler):
 
     def end(self) -> None:
         _retire_all()
-        _put_off.clear()
+
+    def pass_on(self, number: int, frame: FrameType | None) -> None:
+        # Only now: a stream whose source is in its own code may live on, and it would be put off
+        # again and again.
+        _put_off.discard(number)
+        super().pass_on(number, frame)
 
 
 def _retire_all() -> None:

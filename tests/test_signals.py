@@ -656,6 +656,20 @@ class TestPythonsOwnHandlers:
         assert cancelled
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
+    def test_an_interrupt_is_put_off_once_for_a_stream_that_does_not_end(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(signals, "MAX_DELAY", 0.01)
+        release = threading.Event()
+        chunks: Any = iter(StreamingService.sse("s", SyncSource(["one", release.wait])))
+        next(chunks)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                threading.Event().wait(WAIT)
+        release.set()
+        chunks.close()
+
     def test_streams_begin_again_after_an_interrupt(self) -> None:
         """As in a shell, where that is not the end."""
         chunks = iter(StreamingService.sse("s", feed()))

@@ -41,14 +41,10 @@ class Blocks:
 
     def __init__(self) -> None:
         self._encoder = SSEEncoder()
-        self._ahead = bytearray()
+        self.ahead = bytearray()
+        """What is to go out with the next event."""
         self.refused: list[ValueError] = []
         """Why events were refused, one reason an event. Whoever reads the list clears it."""
-
-    @property
-    def ahead(self) -> int:
-        """Bytes of what is to go out with the next event."""
-        return len(self._ahead)
 
     def of(self, batch: Iterable[Any]) -> list[bytes]:
         """The blocks of these elements. One that cannot be sent has none."""
@@ -72,14 +68,14 @@ class Blocks:
                                 f"{element.id!r:.80}"
                             )
                         if element.data is None and element.event is None:
-                            self._ahead += encode(element)
+                            self.ahead += encode(element)
                             continue
                     block = encode(element)[:-1]
                 except ValueError as reason:
                     self.refused.append(reason)
                     continue
-            if self._ahead:
-                block, self._ahead = bytes(self._ahead) + block, bytearray()
+            if self.ahead:
+                block, self.ahead = bytes(self.ahead) + block, bytearray()
             blocks.append(block)
         return blocks
 

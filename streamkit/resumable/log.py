@@ -90,8 +90,9 @@ class Log(Gathering):
     def append(self, blocks: Sequence[bytes]) -> None:
         """Add an entry, which has events."""
         sent = wire(blocks, self.epoch, len(self.entries) + 1)
-        self.size += sum(map(len, blocks))
-        self.entries.append((sent, len(blocks)))
+        events = len(blocks)
+        self.size += len(blocks[0]) if events == 1 else sum(map(len, blocks))
+        self.entries.append((sent, events))
 
     def end(self, ending: Ending) -> None:
         """Nothing more will come."""

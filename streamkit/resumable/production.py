@@ -71,8 +71,11 @@ class Production:
         self._is_counted = Once()
         self._is_to_close = Once()
         self._events = 0
-        self._is_closed = False
-        self._error: BaseException | None = None
+        self.ending: Ending | None = None
+        """How it ends, by what is known here; None as long as it goes on.
+
+        Look before what is ready is taken: there is no more behind it.
+        """
         self._is_ended = False
         self.cut_to: Ending | None = None
         """How another has ended it."""
@@ -130,17 +133,6 @@ class Production:
         pump = self._pump
         return pump is not None and (pump.loop is None or pump.loop.is_running())
 
-    @property
-    def ending(self) -> Ending | None:
-        """How it ends, by what is known here; None as long as it goes on.
-
-        Look before what is ready is taken: there is no more behind it.
-        """
-        if not self._is_closed and not self.is_failing:
-            return None
-        is_whole = self._error is None or isinstance(self._error, NothingMore)
-        return Ending.DONE if is_whole else Ending.FAILED
-
     def take(self) -> list[bytes]:
         """The blocks of all that is ready. It may turn out here that it ``is_failing``."""
         batch = self.buffer.drain()
@@ -149,7 +141,7 @@ class Production:
         blocks = self._blocks.of(batch)
         if self._blocks.refused:
             self._report_refused()
-        size = self.log.size + sum(map(len, blocks)) + self._blocks.ahead
+        size = self.log.size + sum(map(len, blocks)) + len(self._blocks.ahead)
         if size > MAX_BYTES:
             if not self.is_failing:
                 self.fail(ValueError(TOO_LARGE))
@@ -168,7 +160,7 @@ class Production:
     def fail(self, error: BaseException) -> None:
         """It is not to go on, and ``error`` says why: to be ended by whoever writes it."""
         self.is_failing = True
-        self._error = error
+        self.ending = Ending.FAILED
         say(logging.ERROR, "%s is given up: %s", self, error)
 
     def end(self, ending: Ending) -> None:
@@ -218,9 +210,9 @@ class Production:
         self._pump = None
         if error is not None and not isinstance(error, NothingMore):
             say(logging.ERROR, "the source of %s has failed", self, error=error)
-        if not self._is_ended and not self.is_failing:
-            self._error = error
-        self._is_closed = True
+        is_whole = self._is_ended or error is None or isinstance(error, NothingMore)
+        if not self.is_failing:
+            self.ending = Ending.DONE if is_whole else Ending.FAILED
         try:
             self._metrics.running(-1)
             self.buffer.end()

@@ -69,7 +69,7 @@ class Writing:
             # Before the elements, as there are none behind it.
             ending = production.ending
             self._entries = portions(production.take())
-            self._ending = production.ending if production.is_failing else ending
+            self._ending = Ending.FAILED if production.is_failing else ending
             fields = [*map(packed, self._entries)]
             if self._ending is not None:
                 fields.append(b"e" + self._ending.value.encode())

@@ -26,7 +26,6 @@ __all__ = [
     "add",
     "call_at_end",
     "call_at_exit",
-    "call_no_more_at_exit",
     "discard",
     "finish",
     "is_shut_down",
@@ -121,11 +120,6 @@ def call_at_exit(callback: Callable[[], object]) -> None:
     _hear_of_exit()
     # Or a signal would end the process at once, where nobody has a handler for it.
     shutdown_on_signals()
-
-
-def call_no_more_at_exit(callback: Callable[[], object]) -> None:
-    """There is nothing left that ``callback`` would do."""
-    _very_last.pop(callback, None)
 
 
 def _hear_of_exit() -> None:

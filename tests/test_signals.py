@@ -534,29 +534,6 @@ def test_a_process_ends_by_a_signal_though_a_stream_cannot_be_retired() -> None:
     assert "no space left" in done.stderr
 
 
-def test_what_is_no_longer_to_be_done_at_the_end_is_not_kept() -> None:
-    done = run(
-        """
-        import gc, weakref
-        from streamkit import signals
-
-        class Kept:
-            def end(self):
-                print("ended", flush=True)
-
-        kept = Kept()
-        signals.call_at_exit(kept.end)
-        signals.call_no_more_at_exit(kept.end)
-        signals.call_no_more_at_exit(kept.end)
-        gone = weakref.ref(kept)
-        del kept
-        gc.collect()
-        print(gone())
-        """
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "None\n", "")
-
-
 @needs_fork
 def test_a_child_does_nothing_of_what_its_parent_does_at_its_end() -> None:
     done = run(

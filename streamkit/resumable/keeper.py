@@ -114,13 +114,6 @@ class Keeper(ABC):
         """What is running is to fail when the process ends."""
         signals.call_at_exit(self.fail_all)
 
-    def _let_go_of(self, log: Log) -> Production | None:
-        """It is not made here any more; what has made it, if it was. With the lock held."""
-        production = self.running.pop(log, None)
-        if not self.running:
-            signals.call_no_more_at_exit(self.fail_all)
-        return production
-
     @abstractmethod
     def _write_failures(self, running: Mapping[Log, Production]) -> None:
         """Have told what follows these elsewhere, at once."""

@@ -100,7 +100,7 @@ class MemoryKeeper(Keeper):
             if not log.is_running:
                 return False
             log.end(ending)
-            production = self._let_go_of(log)
+            production = self.running.pop(log, None)
             self._ended[log] = weight = log.size + EVENT_BYTES * sum(n for _, n in log.entries)
             self._weight += weight
             self._make_room()

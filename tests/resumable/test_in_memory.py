@@ -1,10 +1,8 @@
 """What is promised of answers in the memory of a process, and what only they have."""
 
 import asyncio
-import gc
 import threading
 import time
-import weakref
 from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
@@ -124,20 +122,3 @@ class TestInMemory(Suite):
         assert log.ending is Ending.FAILED
         assert source.closed.wait(WAIT)
         releasing.join()
-
-    def test_nothing_keeps_who_keeps_nothing_that_is_running(self) -> None:
-        keeper = MemoryKeeper()
-        log, _ = keeper.join(("kept", "key"), None)
-        production = Production(
-            Source(SyncSource(["one"])), copy_context(), lambda: lambda _: None, None
-        )
-        keeper.start(log, production, None)
-        wait_until(lambda: log.ending is Ending.DONE)
-        gone = weakref.ref(keeper)
-        del keeper, production
-
-        def is_gone() -> bool:
-            gc.collect()
-            return gone() is None
-
-        wait_until(is_gone)

@@ -116,7 +116,7 @@ class RedisKeeper(Keeper):
 
     def end(self, log: Log, ending: Ending) -> bool:
         with lock:
-            production = self._let_go_of(log)
+            production = self.running.pop(log, None)
             if log.ending is None:
                 log.end(ending)
             wave = log.take()

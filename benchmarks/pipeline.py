@@ -1,7 +1,8 @@
-"""The pipeline in process, against a plain loop and against one chunk a row."""
+"""The pipeline in process, against a plain loop, a hand-over by hand, and one chunk a row."""
 
 import asyncio
-from collections import Counter
+import threading
+from collections import Counter, deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
@@ -37,6 +38,55 @@ async def async_plain_loop() -> AsyncIterator[bytes]:
             yield encode_lines(batch)
             batch.clear()
     yield encode_lines(batch)
+
+
+class HandOver:
+    """Reads the rows on a thread, and hands them over as often as they are encoded.
+
+    This is the least by which a source goes on while a send waits.
+    """
+
+    def __init__(self, notify: Callable[[], object]) -> None:
+        self._notify = notify
+        self._rows: deque[Any] = deque()
+        self._room = threading.Semaphore(0)
+        self.has_ended = False
+        threading.Thread(target=self._read).start()
+
+    def _read(self) -> None:
+        for row in rows(COUNT):
+            self._rows.append(row)
+            if len(self._rows) >= BATCH:
+                self._notify()
+                self._room.acquire()
+        self.has_ended = True
+        self._notify()
+
+    def take(self) -> bytes:
+        batch = [self._rows.popleft() for _ in range(len(self._rows))]
+        self._room.release()
+        return encode_lines(batch)
+
+
+def two_threads() -> Iterator[bytes]:
+    ready = threading.Semaphore(0)
+    source = HandOver(ready.release)
+    ended = False
+    while not ended:
+        ready.acquire()
+        ended = source.has_ended
+        yield source.take()
+
+
+async def thread_and_loop() -> AsyncIterator[bytes]:
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    source = HandOver(lambda: loop.call_soon_threadsafe(ready.set))
+    ended = False
+    while not ended:
+        await ready.wait()
+        ready.clear()
+        ended = source.has_ended
+        yield source.take()
 
 
 def chunk_a_row() -> Iterator[bytes]:
@@ -84,6 +134,8 @@ PLAIN: Final = "plain loop"
 
 READERS: Final[dict[Name, Reader]] = {
     ("sync", PLAIN): on_thread(plain_loop),
+    ("sync", "two threads by hand"): on_thread(two_threads),
+    ("sync", "a thread and a loop by hand"): on_loop(thread_and_loop),
     ("sync", "one chunk a row"): on_thread(chunk_a_row),
     ("sync", "streamkit, read by a thread"): on_thread(pipeline),
     ("sync", "streamkit, read by a loop"): on_loop(pipeline),

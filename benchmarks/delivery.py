@@ -45,19 +45,19 @@ def event(text: str) -> Any:
     return {"type": "http.response.body", "body": body, "more_body": True}
 
 
-async def loop_by_hand(send: Send) -> None:
-    async for text in paced():
+async def loop_by_hand(source: AsyncIterator[str], send: Send) -> None:
+    async for text in source:
         await send(event(text))
 
 
-async def two_tasks(send: Send) -> None:
+async def two_tasks(source: AsyncIterator[str], send: Send) -> None:
     """One that reads and one that sends: the least by which a source goes on while a send waits."""
     ready: deque[str] = deque()
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[None] = loop.create_future()
 
     async def read() -> None:
-        async for text in paced():
+        async for text in source:
             ready.append(text)
             if not waiter.done():
                 waiter.set_result(None)
@@ -71,12 +71,12 @@ async def two_tasks(send: Send) -> None:
             await send(event(ready.popleft()))
 
 
-async def streamkit(send: Send) -> None:
+async def streamkit(source: AsyncIterator[str], send: Send) -> None:
     async def receive() -> Any:
         await asyncio.Event().wait()
 
     scope: Any = {"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}
-    response: Any = StreamingService.sse("paced", paced())
+    response: Any = StreamingService.sse("paced", source)
     await response(scope, receive, send)
 
 
@@ -84,14 +84,16 @@ WAYS: Final = {way.__name__: way for way in (loop_by_hand, two_tasks, streamkit)
 LOOPS: Final[dict[str, Callable[[Any], float]]] = {"asyncio": asyncio.run, "uvloop": uvloop.run}
 
 
-async def microseconds_an_event(way: Callable[[Send], Awaitable[None]]) -> float:
+async def microseconds_an_event(
+    way: Callable[[AsyncIterator[str], Send], Awaitable[None]],
+) -> float:
     sent = 0
 
     async def send(event: Any) -> None:
         nonlocal sent
         sent += 1
 
-    streams = [asyncio.ensure_future(way(send)) for _ in range(STREAMS)]
+    streams = [asyncio.ensure_future(way(paced(), send)) for _ in range(STREAMS)]
     await asyncio.sleep(SETTLED)
     sent, before = 0, time.process_time()
     await asyncio.sleep(MEASURED)

@@ -50,7 +50,7 @@ RECEIVED_AT_ONCE: Final = 64 * 1024
 
 DUE: Final = re.compile(rb'data: "?([\d.]+)"?[\r\n]')
 
-ASGI: Final = ("raw", "starlette", "fastapi", "sse-starlette", "streamkit")
+ASGI: Final = ("raw", "two-tasks", "starlette", "fastapi", "sse-starlette", "streamkit")
 WSGI: Final = ("raw", "two-threads", "flask", "streamkit", "streamkit-flask")
 
 

@@ -23,6 +23,8 @@ from starlette.responses import StreamingResponse
 from streamkit_adapters import asgi, wsgi
 from streamkit_adapters import flask as streamkit_flask
 
+from .delivery import two_tasks
+
 __all__ = ["BURST", "FAN_OUT_PAUSE", "PAUSE", "asgi_app", "wsgi_app"]
 
 PAUSE: Final = 0.005
@@ -115,6 +117,12 @@ async def raw(source: Any, scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+async def two_tasks_(source: Any, scope: Any, receive: Any, send: Any) -> None:
+    """The least by which a source goes on while a ``send`` waits, as streamkit's do."""
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await two_tasks(source, send)
+
+
 async def starlette(source: Any, scope: Any, receive: Any, send: Any) -> None:
     body = events(source) if hasattr(source, "__aiter__") else map(event, source)
     await StreamingResponse(body, media_type="text/event-stream")(scope, receive, send)
@@ -143,6 +151,7 @@ async def fastapi(source: Any, scope: Any, receive: Any, send: Any) -> None:
 
 ASGI_WAYS: Final[Mapping[str, Callable[..., Awaitable[None]]]] = {
     "raw": raw,
+    "two-tasks": two_tasks_,
     "starlette": starlette,
     "fastapi": fastapi,
     "sse-starlette": sse_starlette_,

@@ -89,6 +89,15 @@ class TaskTurn:
         self._trusted = self._waits
 
 
+LONG_TURN: Final = 0.01
+"""Seconds of a turn of a loop, for each of which a portion goes on in the next: one at the least.
+
+A judgement: where a turn takes half a second, since hundreds of sources never wait, 500 streams
+begin in the next one, and nobody waits for many of them. To begin one takes less than half a
+millisecond, so that what begins makes no turn longer than the one before.
+"""
+
+
 class Portions(threading.local):
     """Lets many tasks that come to a loop at once go on some at a time: each loop for itself.
 
@@ -117,13 +126,14 @@ class Portions(threading.local):
 class _Portion:
     """What goes on in this turn of a loop, and who is yet to go on. Used on its loop only."""
 
-    __slots__ = ("__weakref__", "_room", "_size", "_waiting", "is_over", "loop")
+    __slots__ = ("__weakref__", "_began", "_room", "_size", "_waiting", "is_over", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, size: int) -> None:
         self.loop = loop
         self.is_over = False
         """Whether the loop calls it no more. Something may still have it: a profiler, say."""
         self._size = self._room = size
+        self._began = loop.time()
         self._waiting: deque[asyncio.Future[None]] = deque()
         loop.call_soon(self._begin_next)
 
@@ -136,14 +146,17 @@ class _Portion:
         return waiter
 
     def _begin_next(self) -> None:
-        room, waiting = self._size, self._waiting
+        now, waiting = self.loop.time(), self._waiting
+        # Turns that take long are few.
+        size = room = max(self._size, int(self._size * (now - self._began) / LONG_TURN))
+        self._began = now
         while room and waiting:
             waiter = waiting.popleft()
             # One whose task was cancelled takes nobody's place.
             if not waiter.done():
                 waiter.set_result(None)
                 room -= 1
-        is_used, self._room = room < self._size, room
+        is_used, self._room = room < size, room
         if is_used:
             # Behind those that were woken, and what the loop hears of meanwhile.
             self.loop.call_soon(self._begin_next)

@@ -9,7 +9,7 @@ import pytest
 
 from streamkit import lost
 from streamkit.stream import turn as interpreter
-from streamkit.stream.turn import MAX_TRUSTED, Portions, TaskTurn, Turn
+from streamkit.stream.turn import LONG_TURN, MAX_TRUSTED, Portions, TaskTurn, Turn
 
 LENGTH, REST = 0.01, 0.0001
 
@@ -159,6 +159,23 @@ class TestPortions:
                 waiters.append(portions.waiter(loop))
                 done.append(sum(waiter is None or waiter.done() for waiter in waiters))
             assert done == [4, 6, 8]
+
+        asyncio.run(main())
+
+    def test_more_go_on_where_a_turn_takes_long(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As its loop is busy with others, and comes to them the less often."""
+
+        async def main() -> None:
+            loop, portions = asyncio.get_running_loop(), Portions(2)
+            passed, now = 0.0, loop.time
+            monkeypatch.setattr(loop, "time", lambda: now() + passed)
+            waiters = [portions.waiter(loop) for _ in range(12)]
+            done = []
+            for length in (3.5 * LONG_TURN, 1.5 * LONG_TURN):
+                passed += length
+                await asyncio.sleep(0)
+                done.append(sum(waiter is None or waiter.done() for waiter in waiters))
+            assert done == [2 + 7, 2 + 7 + 3]
 
         asyncio.run(main())
 

@@ -148,14 +148,12 @@ async def asgi_pass_through(
 
 async def _finish_and_send(send: Send, event: Any) -> None:
     """Pass on what the application says of its lifespan."""
-    if event["type"].startswith("lifespan.shutdown."):
-        # Behind what it does then itself, and before the server goes on to its end, which may be
-        # the signal that it was told to end by.
-        try:
+    try:
+        if event["type"].startswith("lifespan.shutdown."):
+            # Behind what it does then itself, and before the server goes on to its end, which may
+            # be the signal that it was told to end by.
             await _finish()
-        finally:
-            await send(event)
-    else:
+    finally:
         await send(event)
 
 

@@ -22,6 +22,7 @@ from streamkit import Channel, channels
 from streamkit.channels.frame import frame_of
 from streamkit.channels.redis import reader as readers
 from streamkit.channels.redis.engine import Redis
+from streamkit.channels.redis.link import Link
 from streamkit.channels.redis.log import channel_of, key_of
 from streamkit.channels.redis.server import PATIENCE
 from streamkit.testing import connect
@@ -257,6 +258,20 @@ class SlowServer:
         writer.close()
 
 
+Asked = asyncio.Task[list[Any]]
+
+
+async def asked_one_behind_the_other(
+    server: SlowServer, link: Link
+) -> tuple[Asked, asyncio.StreamWriter, Asked]:
+    """Two questions, of which the first was sent, and where the server is to answer it."""
+    first = asyncio.create_task(link.ask([(b"ECHO", b"first")]))
+    answer = await server.asked()
+    second = asyncio.create_task(link.ask([(b"ECHO", b"second")]))
+    await asyncio.sleep(0)
+    return first, answer, second
+
+
 class TestBusy:
     def test_who_is_asked_after_others_waits_no_longer_in_all(
         self, processes: Processes, monkeypatch: pytest.MonkeyPatch
@@ -267,10 +282,7 @@ class TestBusy:
             loop = asyncio.get_running_loop()
             async with SlowServer() as server:
                 link = processes(f"redis://127.0.0.1:{server.port}/0").link()
-                first = asyncio.create_task(link.ask([(b"ECHO", b"first")]))
-                answer = await server.asked()
-                second = asyncio.create_task(link.ask([(b"ECHO", b"second")]))
-                await asyncio.sleep(0)
+                first, answer, second = await asked_one_behind_the_other(server, link)
                 passed, now = PATIENCE * 1.9, loop.time
                 begin = now()
                 monkeypatch.setattr(loop, "time", lambda: now() + passed)
@@ -290,10 +302,7 @@ class TestBusy:
             loop = asyncio.get_running_loop()
             async with SlowServer() as server:
                 link = processes(f"redis://127.0.0.1:{server.port}/0").link()
-                first = asyncio.create_task(link.ask([(b"ECHO", b"first")]))
-                answer = await server.asked()
-                second = asyncio.create_task(link.ask([(b"ECHO", b"second")]))
-                await asyncio.sleep(0)
+                first, answer, second = await asked_one_behind_the_other(server, link)
                 passed, now = PATIENCE, loop.time
                 monkeypatch.setattr(loop, "time", lambda: now() + passed)
                 third = asyncio.create_task(link.ask([(b"ECHO", b"third")]))
@@ -321,10 +330,7 @@ class TestBusy:
         async def main() -> None:
             async with SlowServer() as server:
                 link = processes(f"redis://127.0.0.1:{server.port}/0").link()
-                first = asyncio.create_task(link.ask([(b"ECHO", b"first")]))
-                lost = await server.asked()
-                second = asyncio.create_task(link.ask([(b"ECHO", b"second")]))
-                await asyncio.sleep(0)
+                first, lost, second = await asked_one_behind_the_other(server, link)
                 lost.close()
                 with pytest.raises(ConnectionError):
                     await first

@@ -61,6 +61,14 @@ class ConsumerSide(Protocol):
         """Take everything that is ready, oldest first."""
         ...
 
+    def take_latest(self, told: int, encode: Callable[[Any], bytes]) -> bytes | None:
+        """What ``drain`` would return, encoded, if that is one element and there is no more to it.
+
+        So it is for most, at most times, of a stream that is paced. The consumer is then away with
+        it. None: ``drain`` knows. ``told``: how many the consumer was told of that were lost.
+        """
+        ...
+
     def abandon(self) -> None:
         """The consumer left. Idempotent, on any thread."""
 
@@ -81,13 +89,6 @@ class Subscription(ConsumerSide, Protocol):
         this one's to start, or to close; ``context`` the copy of the caller's context that is the
         stream's.
         """
-
-    def take_latest(self, now: float) -> bytes | None:
-        """What ``drain`` would return, encoded, if that is one element and there is no more to it.
-
-        So it is for most, at most times. The consumer is then away with it. None: ``drain`` knows.
-        """
-        ...
 
 
 class Subscribable(ABC):

@@ -88,8 +88,12 @@ class LoopWake:
         self.armed = False
         if running_loop() is not self._loop:
             call_on(self._loop, self._wake)
-        elif (waiter := self._waiter) is not None and not waiter.done():
-            waiter.set_result(None)
+        elif self._waiter is not None:
+            try:
+                self._waiter.set_result(None)
+            except asyncio.InvalidStateError:
+                # It was cancelled meanwhile.
+                return
 
     def _wake(self) -> None:
         waiter = self._waiter

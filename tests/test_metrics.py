@@ -602,6 +602,45 @@ print(counted())
 
 
 @needs_fork
+def test_each_event_of_a_paced_stream_is_told_to_other_processes(tmp_path: Path) -> None:
+    script = """
+import asyncio, time
+from prometheus_client import CollectorRegistry, multiprocess
+from streamkit import StreamingService
+
+def counted():
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)
+    labels = {"kind": "sse", "stream": "ticks", "tenant": "system"}
+    return registry.get_sample_value("stream_bytes_total", labels) or 0
+
+async def main():
+    events = asyncio.Queue()
+
+    async def ticks():
+        while True:
+            yield await events.get()
+
+    async def read():
+        async for _ in StreamingService.sse("ticks", ticks()):
+            pass
+
+    reading = asyncio.create_task(read())
+    for number in range(1, 4):
+        events.put_nowait("x")
+        began = time.monotonic()
+        while counted() < number * len("data: x\\n\\n"):
+            assert time.monotonic() < began + 30
+            await asyncio.sleep(0.01)
+    reading.cancel()
+    print(counted())
+
+asyncio.run(main())
+"""
+    assert float(run(script, PROMETHEUS_MULTIPROC_DIR=str(tmp_path))) == 27
+
+
+@needs_fork
 def test_a_child_counts_its_own_streams_and_not_its_parents(tmp_path: Path) -> None:
     script = f"""{STREAM_IN_A_PROCESS}
 import json

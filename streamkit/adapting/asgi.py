@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from werkzeug.datastructures import Headers
 
@@ -52,31 +52,29 @@ async def asgi_respond(
     reply = await response.abegin(_request(scope, receive), status, headers)
 
     if isinstance(reply.body, AsyncChunks):
-        chunks, status = reply.body, reply.status
+        chunks, sender = reply.body, _Sender(send, reply.status, headers)
         # These are not kept for as long as the stream is open either.
-        del reply, response
+        del reply, response, headers
         try:
-            await chunks.deliver(_Head(send, status, headers), _Body(send))
+            await chunks.deliver(sender)
         except FellBehind:
             # The log tells of that already. A server breaks off what returns before its end.
             return
         return
     # An OSError of send() says that the client has left (spec_version 2.4).
     with suppress(OSError), reply:
-        await _Head(send, reply.status, headers)()
+        sender = _Sender(send, reply.status, headers)
+        await sender.send_head()
         if isinstance(reply.body, ServerFile):
             with closing(reply.body) as file:
                 await send({"type": "http.response.pathsend", "path": file.path})
                 file.was_sent()
         else:
-            await _Body(send)(reply.body, False)
+            await sender.send_body(reply.body, False)
 
 
-# Functions would take four times the memory, for as long as the stream is open.
-
-
-class _Head:
-    """Sends the head."""
+class _Sender:
+    """Sends a response as ASGI's events. Functions would take four times its memory."""
 
     __slots__ = ("_headers", "_send", "_status")
 
@@ -85,21 +83,18 @@ class _Head:
         self._status = status
         self._headers = headers
 
-    def __call__(self) -> Awaitable[None]:
+    def send_head(self) -> Awaitable[None]:
+        headers, self._headers = raw_headers(self._headers), _SENT
         event = {"type": "http.response.start", "status": self._status, "trailers": False}
-        return self._send({**event, "headers": raw_headers(self._headers)})
+        return self._send({**event, "headers": headers})
+
+    def send_body(self, chunk: bytes, more: bool) -> Awaitable[None]:
+        send = self._send
+        return send({"type": "http.response.body", "body": chunk, "more_body": more})
 
 
-class _Body:
-    """Sends the body chunk by chunk."""
-
-    __slots__ = ("_send",)
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-
-    def __call__(self, chunk: bytes, more: bool) -> Awaitable[None]:
-        return self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+_SENT: Final = Headers()
+"""Stands for headers that were sent: those are not kept for as long as the stream is open."""
 
 
 def _request(scope: Scope, receive: Receive) -> Request:

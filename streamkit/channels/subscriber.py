@@ -2,7 +2,7 @@
 
 import logging
 from asyncio import AbstractEventLoop
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
 from time import monotonic
@@ -105,7 +105,7 @@ class Subscriber:
     def begin(self, source: Any, context: Context, hold: Hold) -> None:
         """It has listened from the start, so that nothing is missed by then."""
 
-    def take_latest(self, now: float) -> bytes | None:
+    def take_latest(self, told: int, encode: Callable[[Any], bytes]) -> bytes | None:
         """The latest event of its one channel, if there is nothing else to be read."""
         cursor = self._cursor
         if cursor is None or self._greets or self._abandoned:
@@ -120,7 +120,7 @@ class Subscriber:
         cursor.number = number
         cursor.has_caught_up = True
         self.offered += 1
-        self._away_since = now
+        self._away_since = monotonic()
         return entry[0]
 
     def _read(self, seat: Seat, pieces: list[bytes]) -> None:

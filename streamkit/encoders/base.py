@@ -36,13 +36,9 @@ class Encoder(ABC):
         Raises what the element raises that cannot be encoded, after the pieces of those before it.
         """
 
-    def encode_one(self, element: Any) -> bytes | None:
-        """What ``encode`` makes of a batch of one element, if that is always one piece, else None.
-
-        As most batches of a paced stream are: an element of other formats may be many rows, of
-        which those before one that fails are sent.
-        """
-        return None
+    def encode_one(self, element: Any) -> bytes:
+        """What ``encode`` makes of a batch of one element, as most are of a paced stream."""
+        return b"".join(self.encode((element,)))
 
     def end(self) -> bytes:
         """The bytes after the last element. Raises an error if the body is not whole by then."""

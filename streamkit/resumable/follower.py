@@ -1,7 +1,9 @@
 """What the stream of one client takes its batches from: a place in a log."""
 
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from contextvars import Context
+from time import monotonic
 from typing import Any
 
 from streamkit.channels.audience import LoopWaiter, ThreadWaiter
@@ -132,7 +134,7 @@ class Follower:
             self._keeper.look_after(log)
         return pieces
 
-    def take_latest(self, now: float) -> bytes | None:
+    def take_latest(self, told: int, encode: Callable[[Any], bytes]) -> bytes | None:
         log, number = self._log, self._number
         if self._skips or not self._is_placed or self._abandoned or log.ending is not None:
             return None
@@ -141,7 +143,7 @@ class Follower:
         piece, events = log.entries[number]
         self._number = number + 1
         self.offered += events
-        self.away_since = now
+        self.away_since = monotonic()
         return piece
 
     def abandon(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from streamkit.loop import call_on
 from streamkit.lost import lose
@@ -15,7 +15,7 @@ from streamkit.stream.pipeline import AsyncWait, Pipeline
 from streamkit.stream.pump import TASK_TURN
 from streamkit.stream.turn import Turn
 
-__all__ = ["AsyncChunks", "Departure"]
+__all__ = ["AsyncChunks", "Departure", "Sender"]
 
 MAX_CLOSING: Final = 1.0
 """Seconds that an async consumer which leaves early waits for the source to close, and that one has
@@ -29,6 +29,16 @@ _turn: Final = Turn(length=0.005, rest=0.0001)
 
 Departure = Callable[[], Awaitable[object]]
 """Waits until the client has left."""
+
+
+class Sender(Protocol):
+    """Sends a response to the server. An OSError that it raises says that the client has left."""
+
+    def send_head(self) -> Awaitable[None]: ...
+
+    def send_body(self, chunk: bytes, more: bool) -> Awaitable[None]:
+        """Send a chunk, and say whether ``more`` will come."""
+        ...
 
 
 class AsyncChunks:
@@ -51,6 +61,7 @@ class AsyncChunks:
         "_loop",
         "_max_stall",
         "_pipeline",
+        "_readable_now",
         "_task",
         "_timer",
         "_turn_ends",
@@ -71,6 +82,7 @@ class AsyncChunks:
         """
         self._pipeline = pipeline
         self._buffer = pipeline.buffer
+        self._readable_now = pipeline.buffer.readable_now
         self._loop = asyncio.get_running_loop()
         self._first: bytes | None = None
         self._turn_ends = 0.0
@@ -126,13 +138,14 @@ class AsyncChunks:
 
     def _wait(self) -> Awaitable[None] | None:
         """What to await before the next ``take``; None if that need not wait."""
-        pipeline, buffer = self._pipeline, self._buffer
-        buffer.away_since = None
+        pipeline = self._pipeline
+        self._buffer.away_since = None
         if self._is_timer_late:
             pipeline.start()
             self._is_timer_late = False
             self._set_timer(min(pipeline.agenda.due, monotonic() + self._max_stall))
-        waiter = None if pipeline.batches.has_more else pipeline.wait(buffer.readable_now)
+        wait = pipeline.wait
+        waiter = None if pipeline.batches.has_more else wait(self._readable_now)
         if waiter is None and monotonic() >= self._turn_ends:
             # A send to a client that has left need not wait for anything, nor a source on a thread
             # for this task: the loop would never come to hear of it.
@@ -161,14 +174,12 @@ class AsyncChunks:
         self._watch = asyncio.ensure_future(departure())
         self._watch.add_done_callback(self._weakly.leave)
 
-    async def deliver(
-        self, head: Callable[[], Awaitable[None]], body: Callable[[bytes, bool], Awaitable[None]]
-    ) -> None:
-        """Send the ``head`` and then the ``body`` chunk by chunk, each with whether more will come.
+    async def deliver(self, sender: Sender) -> None:
+        """Send the head, and then the body chunk by chunk.
 
-        A whole body ends with an empty chunk; one whose client has left does not. An OSError that
-        they raise says that it has. If they do not return for two minutes, or an hour if the stream
-        is not live, it is given up, and this returns. Closes the stream.
+        A whole body ends with an empty chunk; one whose client has left does not. If ``sender``
+        does not return for two minutes, or an hour if the stream is not live, the client is given
+        up, and this returns. Closes the stream.
 
         Raises what the source or the encoder raised, after the chunks before it.
         """
@@ -177,17 +188,15 @@ class AsyncChunks:
         try:
             if self._first is not None or self.is_whole:
                 self._is_sending = True
-                await head()
+                await sender.send_head()
                 self._is_sending = False
-            # What it holds is not kept for as long as the stream is open.
-            del head
             chunk, self._first = self._first, None
             pipeline = self._pipeline
             lifetime = pipeline.lifetime
             while chunk is not None or not lifetime.has_left:
                 if chunk:
                     self._is_sending = True
-                    await body(chunk, True)
+                    await sender.send_body(chunk, True)
                     self._is_sending = False
                 # As ``_next`` does, without a coroutine for each chunk.
                 if (waiting := self._wait()) is not None:
@@ -198,7 +207,7 @@ class AsyncChunks:
                 # A server may wait for room before it takes even what is empty.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._max_stall):
-                        await body(b"", False)
+                        await sender.send_body(b"", False)
         except OSError:
             if not self._is_sending:
                 raise

@@ -67,13 +67,16 @@ class Agenda:
         "_clock",
         "_heartbeat",
         "_heartbeat_at",
+        "_is_live",
         "_max_age",
         "_retires_at",
         "due",
         "is_silent",
+        "plain_until",
     )
 
     def __init__(self, kind: Kind, clock: Callable[[], float] = monotonic) -> None:
+        self._is_live = kind.live
         self._heartbeat = kind.heartbeat
         self._max_age = kind.max_age
         self._clock = clock
@@ -83,6 +86,8 @@ class Agenda:
         """When the consumer is to come though there is no element, by the clock."""
         self.is_silent = kind.heartbeat is not None
         """Whether it has a heartbeat, and sent neither that nor an element yet."""
+        self.plain_until = -inf
+        """Until when an element of a live stream goes out with nothing before or behind it."""
 
     def begin(self) -> None:
         """The first chunk is asked for. A stream that was retired before stays so."""
@@ -129,10 +134,11 @@ class Agenda:
         return is_due
 
     def _set_due(self) -> None:
-        self.due = min(self._heartbeat_at, self._retires_at)
+        self.due = due = min(self._heartbeat_at, self._retires_at)
+        self.plain_until = due if self._is_live and not self.is_silent else -inf
         if self._retires_at == -inf:
             # Another thread may have retired it between the look and the change.
-            self.due = -inf
+            self.due = self.plain_until = -inf
 
 
 class Slice:
@@ -181,6 +187,7 @@ class Batches:
         "_record",
         "_slice",
         "chunks",
+        "dropped_told",
         "has_more",
         "outcome",
     )
@@ -196,6 +203,8 @@ class Batches:
         self._slice: Slice | None = None
         self.has_more = False
         """Whether ``chunks`` goes on with the batch in hand, so that nobody needs to wait."""
+        self.dropped_told = 0
+        """How many elements the client was told of that were dropped."""
         self.outcome: Literal["completed", "retired"] | None = None
         """How it ended; None until it has."""
         self.chunks = self._encode()
@@ -207,38 +216,23 @@ class Batches:
     def _encode(self) -> Generator[bytes | None, None, None]:
         buffer, encoder, agenda = self._buffer, self._encoder, self._agenda
         self._begin = encoder.begin()
-        dropped_told = 0
         retires = False
         while not retires:
             # Both are read before the drain, since whatever is dropped or ends during it belongs
             # to the next batch.
             ended, dropped = buffer.ended, buffer.dropped
             batch = buffer.drain()
-            if ended and not batch and dropped == dropped_told:
+            untold = dropped - self.dropped_told
+            if ended and not batch and not untold:
                 break
-            if (
-                len(batch) == 1
-                and dropped == dropped_told
-                and not agenda.is_silent
-                and not self._begin
-                and monotonic() < agenda.due
-                and (chunk := encoder.encode_one(batch[0])) is not None
-            ):
-                # As most are of a stream that is paced: nothing else goes out with it.
-                batch.clear()
-                if encoder.refused:
-                    self._report_refused()
-                if chunk:
-                    yield chunk
-                continue
             pieces: list[bytes] = []
             has_heartbeat = False
             if agenda.is_silent or monotonic() >= agenda.due:
                 retires = agenda.retires()
                 has_heartbeat = agenda.is_heartbeat_due(bool(batch)) and not retires
-            if dropped != dropped_told:
-                pieces.append(encoder.dropped(dropped - dropped_told))
-                dropped_told = dropped
+            if untold:
+                pieces.append(encoder.dropped(untold))
+                self.dropped_told = dropped
             elif not (batch or has_heartbeat or retires):
                 yield None
                 continue
@@ -285,9 +279,10 @@ class Batches:
                 pieces.insert(known, self._begin)
                 self._begin = b""
             if encoder.refused:
-                self._report_refused()
+                self.report_refused()
 
-    def _report_refused(self) -> None:
+    def report_refused(self) -> None:
+        """Report what the encoder has refused since the last time."""
         refused = self._encoder.refused
         self._record.refuse(refused)
         refused.clear()

@@ -39,7 +39,6 @@ class Buffer:
 
     __slots__ = (
         "_abandoned",
-        "_append",
         "_capacity",
         "_clock",
         "_discarded",
@@ -75,7 +74,6 @@ class Buffer:
         self._slides = kind.strategy == "sliding"
         self._clock = clock
         self._elements: deque[Any] = deque()
-        self._append = self._elements.append
         # The producer writes these. A drain is named by what the consumer's count was before it.
         self.dropped = 0
         self.error: BaseException | None = None
@@ -114,7 +112,7 @@ class Buffer:
                 return False
             room = self._room - size
         self._room = room
-        self._append(element)
+        self._elements.append(element)
         readable = self.readable
         if readable.armed:
             readable.notify()
@@ -125,7 +123,8 @@ class Buffer:
 
         Or ``end``, if there are no more. ``offer`` looks at all that are bytes or text.
         """
-        held, append, readable = self._elements, self._append, self.readable
+        held, readable = self._elements, self.readable
+        append = held.append
         for element in elements:
             if type(element) is not self._unsized or len(held) >= self._limit:
                 return element
@@ -220,17 +219,33 @@ class Buffer:
     def drain(self) -> list[Any]:
         """Take everything that is ready, oldest first."""
         self.away_since = None
-        elements = self._elements
-        try:
-            # There is one most of the time, if a stream is paced.
-            batch = [elements.popleft()] if len(elements) == 1 else self._take()
-        except IndexError:
-            batch = []
+        batch = self._take()
         # After the elements are gone, and before the look whether somebody waits for that.
         self._drained += len(batch)
         if self.writable.armed:
             self.writable.notify()
         return batch
+
+    def take_latest(self, told: int, encode: Callable[[Any], bytes]) -> bytes | None:
+        """What ``encode`` makes of the one element that is ready, if there is nothing more to it.
+
+        The consumer is then away with it. None if there is none, or more than one, or more were
+        dropped than the consumer was ``told`` of: ``drain`` knows.
+        """
+        elements = self._elements
+        if len(elements) != 1 or self.dropped != told:
+            return None
+        try:
+            element = elements.popleft()
+        except IndexError:
+            return None
+        self._drained += 1
+        if self.writable.armed:
+            self.writable.notify()
+        chunk = encode(element)
+        clock = self._clock
+        self.away_since = clock()
+        return chunk
 
     @property
     def offered(self) -> int:

@@ -36,6 +36,7 @@ follower: ContextVar[Callable[[Any], object]] = ContextVar(
 them so.
 """
 
+TakeLatest = Callable[[int, Callable[[Any], bytes]], bytes | None]
 
 W = TypeVar("W", Wait, AsyncWait)
 
@@ -94,7 +95,7 @@ def _subscribed(
     feed: Subscription, source: Source, plan: Plan, setting: Setting
 ) -> "Pipeline[Any]":
     try:
-        return _ShortPipeline(plan, setting, feed, NoPump(source, setting, feed))
+        return Pipeline(plan, setting, NoPump(source, setting, feed), feed.wait)
     except BaseException:
         feed.abandon()
         raise
@@ -128,6 +129,9 @@ class Pipeline(Generic[W]):
         self._record = setting.record
         self._encoder_context = setting.encoder_context
         self._encoder = plan.encoder
+        # A method is looked up and made anew for each event that would name it.
+        self._take_latest: TakeLatest = pump.buffer.take_latest
+        self._encode_one = plan.encoder.encode_one
         self._pump: Pump[Any] | None = pump
         self.batches = Batches(pump.buffer, plan.encoder, self.agenda, setting.record)
         follower.get()(self)
@@ -160,6 +164,34 @@ class Pipeline(Generic[W]):
 
         Raises what the source or the encoder raised, after the chunks before it.
         """
+        batches, chunk = self.batches, None
+        if monotonic() < self.agenda.plain_until and not batches.has_more:
+            # The short way, which an event takes that comes by itself.
+            try:
+                chunk = self._encoder_context.run(
+                    self._take_latest, batches.dropped_told, self._encode_one
+                )
+            except BaseException as error:
+                self._fail(error)
+                return None
+            if self._encoder.refused:
+                batches.report_refused()
+        if not chunk:
+            chunk = self._take_of_batch()
+        if self.lifetime.has_left:
+            # Another thread has made it leave meanwhile, and may have taken elements of this very
+            # batch. What is cut off does not go on to its end.
+            self._free_batch()
+            return None
+        if chunk:
+            record = self._record
+            record.sent += len(chunk)
+            if record.is_told:
+                record.tell()
+        return chunk
+
+    def _take_of_batch(self) -> bytes | None:
+        """The next chunk of what is drained, whatever goes out with it, or of a batch in hand."""
         token = self._batch_token
         try:
             token.pop()
@@ -169,28 +201,28 @@ class Pipeline(Generic[W]):
         try:
             chunk = self._encoder_context.run(next, self.batches.chunks, None)
         except BaseException as error:
-            if self._is_nothing_more(error):
-                self.nothing_more = not self._record.has_sent
-                self.leave("completed", error)
-                return None
-            self.leave("failed", error)
-            if isinstance(error, StopAsyncIteration):
-                # It would pass for the end of the chunks (cf. PEP 479).
-                raise RuntimeError("a source or serializer raised StopAsyncIteration") from error
-            raise
+            self._fail(error)
+            return None
         finally:
             token.append(None)
-        if self.lifetime.has_left:
-            # Another thread has made it leave meanwhile, and may have taken elements of this very
-            # batch. What is cut off does not go on to its end.
-            self._free_batch()
-            return None
         if chunk:
-            self._record.chunk(len(chunk))
             self.buffer.away_since = monotonic()
         elif self.batches.outcome is not None:
             self.leave(self.batches.outcome)
         return chunk
+
+    def _fail(self, error: BaseException) -> None:
+        """Leave for ``error``, and raise it, unless it only says that there is nothing more."""
+        if self._is_nothing_more(error):
+            self.nothing_more = not self._record.has_sent
+            self.leave("completed", error)
+            return
+        self.leave("failed", error)
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            # It would pass for the end of the chunks (cf. PEP 479).
+            kind = type(error).__name__
+            raise RuntimeError(f"a source or serializer raised {kind}") from error
+        raise error
 
     def timeout(self) -> float | None:
         """Seconds until the consumer must ``take`` again even if nothing was offered.
@@ -292,20 +324,3 @@ class Pipeline(Generic[W]):
                 record.report_unheard(error)
         finally:
             self._setting.close(failure)
-
-
-class _ShortPipeline(Pipeline[Any]):
-    """Of a subscriber. What is ready for it is encoded, and sent as it is: no code of anybody's."""
-
-    def __init__(self, plan: Plan, setting: Setting, feed: Subscription, pump: NoPump) -> None:
-        super().__init__(plan, setting, pump, feed.wait)
-        self._feed = feed
-
-    def take(self) -> bytes | None:
-        agenda, now = self.agenda, monotonic()
-        if now < agenda.due and not agenda.is_silent and not self.batches.has_more:
-            chunk = self._feed.take_latest(now)
-            if chunk is not None and not self.lifetime.has_left:
-                self._record.chunk(len(chunk))
-                return chunk
-        return super().take()

@@ -30,7 +30,6 @@ class Record:
     """The figures of one stream, plain numbers that the metrics ask for at a scrape."""
 
     __slots__ = (
-        "_bytes",
         "_bytes_told",
         "_counted",
         "_dropped_told",
@@ -42,6 +41,8 @@ class Record:
         "_opened_at",
         "_span",
         "_tenant",
+        "is_told",
+        "sent",
     )
 
     def __init__(
@@ -55,13 +56,18 @@ class Record:
         self._has_first_byte = False
         self._opened_at: float | None = None
         self._counted: Counted | None = None
-        self._bytes = 0
+        self.sent = 0
+        """Bytes that went to the server. Whoever adds to them calls ``tell`` if ``is_told``.
+
+        So each chunk costs no call of this, most of the time.
+        """
+        self.is_told = True
         # What was reported to the metrics of each.
         self._elements_told = self._dropped_told = self._bytes_told = 0
 
     @property
     def has_sent(self) -> bool:
-        return self._bytes > 0
+        return self.sent > 0
 
     def limit(self, max_streams: int) -> None:
         """So many streams may be open at a time where this one is asked for."""
@@ -79,26 +85,18 @@ class Record:
         self._count("watch", self.report)
         self._opened_at = time.monotonic()
 
-    def chunk(self, size: int) -> None:
-        """A chunk of so many bytes goes to the server."""
-        self._bytes += size
+    def tell(self) -> None:
+        """A chunk went to the server."""
+        tell = self._metrics.tell
         if not self._has_first_byte:
-            self._look_for_first_byte()
-        elif (tell := self._metrics.tell) is not None:
-            tell()
-
-    def server_sent(self, size: int) -> None:
-        """The server sent so many bytes by itself."""
-        self._bytes += size
-
-    def _look_for_first_byte(self) -> None:
-        # A chunk of a live stream may be a heartbeat before any element.
-        if self._kind.live and not (self._counted and self._counted.offered):
-            return
-        self._has_first_byte = True
-        if self._opened_at is not None:
-            self._count("first_byte", time.monotonic() - self._opened_at)
-        if (tell := self._metrics.tell) is not None:
+            # A chunk of a live stream may be a heartbeat before any element.
+            if self._kind.live and not (self._counted and self._counted.offered):
+                return
+            self._has_first_byte = True
+            self.is_told = tell is not None
+            if self._opened_at is not None:
+                self._count("first_byte", time.monotonic() - self._opened_at)
+        if tell is not None:
             tell()
 
     def report(self) -> bool:
@@ -111,9 +109,9 @@ class Record:
             dropped = counted.dropped
             self._count("added", elements - self._elements_told, dropped - self._dropped_told)
             self._elements_told, self._dropped_told = elements, dropped
-        if (size := self._bytes) > self._bytes_told:
-            self._count("sent", size - self._bytes_told)
-            self._bytes_told = size
+        if (sent := self.sent) > self._bytes_told:
+            self._count("sent", sent - self._bytes_told)
+            self._bytes_told = sent
         return counted is not None and counted.away_since is not None
 
     def refuse(self, reasons: Sequence[ValueError]) -> None:
@@ -152,7 +150,7 @@ class Record:
         figures = {
             "elements": self._elements_told,
             "dropped": self._dropped_told,
-            "bytes": self._bytes,
+            "bytes": self.sent,
         }
         self._span.end(outcome, figures, failure)
         say(
@@ -161,7 +159,7 @@ class Record:
             *self._label(),
             outcome,
             self._elements_told,
-            self._bytes,
+            self.sent,
             seconds,
             f", {repaired} with lone surrogates sent as U+FFFD" if repaired else "",
         )

@@ -57,7 +57,7 @@ class FileStream:
         record, failure = self._setting.record, self._failure or error
         self._failure = None
         try:
-            record.server_sent(self._sent)
+            record.sent += self._sent
             record.close(self._outcome, failure=failure)
             if error is not None:
                 record.report_unheard(error)

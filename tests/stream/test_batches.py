@@ -106,6 +106,29 @@ def test_one_that_was_retired_before_it_began_stays_so(clock: Clock) -> None:
     assert agenda.retires()
 
 
+def test_an_element_goes_out_alone_until_something_is_due(agenda: Agenda, clock: Clock) -> None:
+    """Not before the first, which takes the place of an early heartbeat."""
+    assert agenda.plain_until == -inf
+    agenda.is_heartbeat_due(has_elements=True)
+    assert agenda.plain_until == agenda.due == pytest.approx(clock.now + 30)
+    agenda.beat()
+    assert agenda.plain_until == clock.now
+    agenda.is_heartbeat_due(has_elements=False)
+    assert agenda.plain_until == pytest.approx(clock.now + 30)
+    agenda.retire()
+    assert agenda.plain_until == -inf
+
+
+@pytest.mark.parametrize("kind", [DOWNLOAD, EXPORT], ids=lambda kind: kind.name)
+def test_an_element_of_a_kind_that_is_not_live_may_not_be_all_that_goes_out(
+    kind: Kind, clock: Clock
+) -> None:
+    """Something begins the body, and something ends it."""
+    agenda = Agenda(kind, clock)
+    agenda.begin()
+    assert agenda.plain_until == -inf
+
+
 class TestSlices:
     def test_a_slice_grows_as_long_as_it_is_soon_encoded(self, clock: Clock) -> None:
         slice_ = Slice(clock)

@@ -123,6 +123,27 @@ class BufferMachine(RuleBasedStateMachine):
         self.away_since = None
         self.dropping = self.refused = False
 
+    @rule(told=st.booleans())
+    def take_latest(self, told: bool) -> None:
+        def encode(element: Any) -> bytes:
+            assert element == self.model[0]
+            # It is away once this is done, however long it takes.
+            self.clock.now += MAX_AWAY
+            return b"encoded"
+
+        known = self.dropped if told else self.dropped - 1
+        chunk = self.buffer.take_latest(known, encode)
+        if len(self.model) != 1 or not told:
+            assert chunk is None
+            return
+        assert chunk == b"encoded"
+        assert self.buffer.away_since == self.clock.now
+        assert not self.writable.armed
+        self.taken += 1
+        self.model.clear()
+        self.away_since = self.clock.now
+        self.dropping = self.refused = False
+
     @rule()
     def come_back(self) -> None:
         self.buffer.away_since = None

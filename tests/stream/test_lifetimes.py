@@ -11,8 +11,9 @@ import itertools
 import logging
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -410,6 +411,106 @@ def test_a_refusal_is_counted_though_the_batch_fails_after_it(registry: Collecto
     with pytest.raises(ZeroDivisionError):
         list(StreamingService.sse("s", [1, 2], serialize))
     assert value(registry, "stream_refused_total") == 1
+
+
+class TestEventsOneByOne:
+    """Each comes when the one before it has arrived, and so by a shorter way than a batch."""
+
+    @pytest.fixture
+    def arrived(self) -> threading.Semaphore:
+        return threading.Semaphore(0)
+
+    def source(
+        self, combination: Combination, events: Iterable[object], arrived: threading.Semaphore
+    ) -> Any:
+        def late(event: object) -> Any:
+            def make() -> Any:
+                arrived.acquire(timeout=WAIT)
+                return event
+
+            return partial(asyncio.to_thread, make) if combination.is_async else make
+
+        return combination.source(map(late, events))
+
+    @pytest.mark.parametrize("error", [ZeroDivisionError, StopIteration, StopAsyncIteration])
+    def test_what_serialize_raises_ends_the_stream_behind_those_before(
+        self,
+        combination: Combination,
+        registry: CollectorRegistry,
+        arrived: threading.Semaphore,
+        error: type[Exception],
+    ) -> None:
+        def serialize(number: int) -> str:
+            if number == 3:
+                raise error
+            return str(number)
+
+        mark.set("caller")
+        source = self.source(combination, range(9), arrived)
+        reader = combination.reader.open(StreamingService.sse("s", source, serialize))
+        for number in range(3):
+            arrived.release()
+            assert reader.next() == b"data: %d\n\n" % number
+        arrived.release()
+        with pytest.raises(error if error is ZeroDivisionError else RuntimeError) as raised:
+            reader.next()
+        assert error in (raised.type, type(raised.value.__cause__))
+        with pytest.raises(StopIteration):
+            reader.next()
+        arrived.release(5)
+        reader.leave()
+        assert_settled(source, registry, "failed")
+
+    def test_one_that_is_refused_is_told_and_counted_at_once(
+        self, combination: Combination, registry: CollectorRegistry, arrived: threading.Semaphore
+    ) -> None:
+        events = ["first", streamkit.ServerSentEvent(data="", id="a\0"), "last"]
+        mark.set("caller")
+        source = self.source(combination, events, arrived)
+        reader = combination.reader.open(StreamingService.sse("s", source))
+        for chunk, refused in (
+            (b"data: first\n\n", 0),
+            (b": refused\n\n", 1),
+            (b"data: last\n\n", 1),
+        ):
+            arrived.release()
+            assert reader.next() == chunk
+            assert value(registry, "stream_refused_total") == refused
+        assert reader.rest() == b""
+        assert_settled(source, registry, "completed")
+
+    def test_one_that_has_nothing_to_send_is_passed_over(
+        self, combination: Combination, registry: CollectorRegistry, arrived: threading.Semaphore
+    ) -> None:
+        events = ["first", streamkit.ServerSentEvent(data=None), "last"]
+        mark.set("caller")
+        source = self.source(combination, events, arrived)
+        reader = combination.reader.open(StreamingService.sse("s", source))
+        arrived.release()
+        assert reader.next() == b"data: first\n\n"
+        arrived.release(2)
+        assert reader.rest() == b"data: last\n\n"
+        assert value(registry, "stream_elements_total") == 3
+        assert_settled(source, registry, "completed")
+
+    def test_all_of_them_are_serialized_in_the_context_of_the_caller(
+        self, combination: Combination, arrived: threading.Semaphore
+    ) -> None:
+        mark.set("caller")
+        seen = []
+
+        def serialize(number: int) -> str:
+            seen.append((mark.get(), number))
+            mark.set(f"set at {number}")
+            return str(number)
+
+        source = self.source(combination, range(3), arrived)
+        reader = combination.reader.open(StreamingService.sse("s", source, serialize))
+        for _ in range(3):
+            arrived.release()
+            reader.next()
+        assert reader.rest() == b""
+        assert seen == [("caller", 0), ("set at 0", 1), ("set at 1", 2)]
 
 
 def test_a_loop_that_is_closed_has_nobody_to_wake() -> None:

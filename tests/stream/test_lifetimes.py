@@ -416,6 +416,10 @@ def test_a_refusal_is_counted_though_the_batch_fails_after_it(registry: Collecto
 class TestEventsOneByOne:
     """Each comes when the one before it has arrived, and so by a shorter way than a batch."""
 
+    @pytest.fixture(autouse=True)
+    def no_heartbeat(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(kind, "SSE", replace(kind.SSE, heartbeat=None))
+
     @pytest.fixture
     def arrived(self) -> threading.Semaphore:
         return threading.Semaphore(0)

@@ -68,7 +68,8 @@ async def departure(receive: Receive) -> None:
     """Read away what is left of the request's body, and return when the client leaves.
 
     Never returns where ``receive`` does not tell. Some middleware gives the same body again and
-    again, or raises when it is asked for more than that.
+    again, or raises when it is asked for more than that. Is to be run as a task, and ends once that
+    is cancelled, whatever ``receive`` makes of it.
     """
     body = request_body.get()
     if body is not None:
@@ -78,9 +79,11 @@ async def departure(receive: Receive) -> None:
         try:
             message = await receive()
         except Exception as error:
+            _raise_if_cancelled()
             name = type(error).__name__
             say_once(f"departures of clients are not seen, since receive() raised {name}", error)
             break
+        _raise_if_cancelled()
         if message["type"] == "http.disconnect":
             return
         if not message.get("more_body", False):
@@ -88,3 +91,14 @@ async def departure(receive: Receive) -> None:
         # A loop would never turn again if receive() always has an answer.
         await asyncio.sleep(pause)
     await asyncio.get_running_loop().create_future()
+
+
+def _raise_if_cancelled() -> None:
+    """Be cancelled, also where what was awaited has kept it to itself.
+
+    A task group raises what failed in it instead, and ``wait_for`` of Python 3.11 returns what came
+    at the same moment.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -18,10 +18,11 @@ from streamkit.stream.turn import Turn
 __all__ = ["AsyncChunks", "Departure", "Sender"]
 
 MAX_CLOSING: Final = 1.0
-"""Seconds that an async consumer which leaves early waits for the source to close, and that one has
-for its last chunk while the process ends.
+"""Seconds that an async consumer which leaves waits for the source to close and the watch to end,
+and that one has for its last chunk while the process ends.
 
-A sync source that is inside its own code cannot be woken: it closes when that returns.
+A sync source that is inside its own code cannot be woken: it closes when that returns. A watch is
+cancelled, which somebody else's ``receive`` may make anything of.
 """
 
 _turn: Final = Turn(length=0.005, rest=0.0001)
@@ -46,7 +47,8 @@ class AsyncChunks:
 
     Raises what the source or the encoder raised, unchanged, after the chunks before it. ``leave``
     may be called at any time, from any thread, any number of times: an ``anext`` that is waiting
-    then ends at once. ``aclose`` waits for the source to close as well, for a second at most.
+    then ends at once. ``aclose`` waits for the source to close as well, and for the watch over
+    ``departure`` to end, for a second at most.
     """
 
     __slots__ = (
@@ -234,8 +236,8 @@ class AsyncChunks:
             async with asyncio.timeout(MAX_CLOSING):
                 while (waiter := self._pipeline.wait(self._is_closed)) is not None:
                     await waiter
-        if self._watch is not None:
-            await asyncio.wait((self._watch,))
+                if self._watch is not None:
+                    await asyncio.wait((self._watch,))
 
     def _is_closed(self) -> bool:
         return self._buffer.ended

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -241,6 +242,63 @@ def test_a_receive_that_always_has_an_answer_does_not_keep_the_loop() -> None:
 
     run(main)
     assert answers < 100
+
+
+@pytest.mark.parametrize("fails", [True, False])
+@SOURCES
+def test_a_response_ends_whatever_receive_makes_of_being_cancelled(
+    source_class: Any, fails: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task group raises what failed in it, and ``wait_for`` of Python 3.11 returns what came at
+    the same moment.
+    """
+    asked = 0
+
+    async def receive() -> Any:
+        nonlocal asked
+        asked += 1
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            if asked > 1:
+                raise
+            if fails:
+                raise ZeroDivisionError from None
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def main() -> None:
+        client = Client()
+        source = source_class([1, 2])
+        response = StreamingService.export("e", source, "ndjson")
+        await response(scope(), receive, client.send)
+        assert client.body == b"1\n2\n"
+        assert source.closes == 1
+
+    run(main)
+    assert asked == 1
+    assert caplog.messages == []
+
+
+def test_a_response_ends_though_receive_does_not() -> None:
+    async def receive() -> Any:
+        while not released.is_set():
+            with suppress(asyncio.CancelledError):
+                await released.wait()
+        return {"type": "http.disconnect"}
+
+    async def main() -> None:
+        client = Client()
+        response = StreamingService.export("e", AsyncSource([1, 2]), "ndjson")
+        try:
+            await asyncio.wait_for(response(scope(), receive, client.send), WAIT / 2)
+        finally:
+            released.set()
+        assert client.body == b"1\n2\n"
+        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+
+    released = asyncio.Event()
+    run(main)
 
 
 async def body_of(receive: Any) -> AsyncIterator[bytes]:

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import Annotated, Any
 
 import pytest
@@ -81,6 +82,52 @@ WRAPPERS = {
     "session": [Middleware(SessionMiddleware, secret_key="x")],
     "streamkit": [Middleware(StreamkitMiddleware)],
 }
+
+
+class PutBack(BaseHTTPMiddleware):
+    """Reads the body of the request, and gives it again, as many people write it."""
+
+    def __init__(self, app: Any, asked: asyncio.Event, turns: int) -> None:
+        """``asked`` tells that more is asked for; the answer takes ``turns`` of the loop."""
+        super().__init__(app)
+        self._asked = asked
+        self._turns = turns
+
+    async def dispatch(
+        self, request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        body = await request.body()
+
+        async def receive() -> Any:
+            self._asked.set()
+            for _ in range(self._turns):
+                await asyncio.sleep(0)
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        request._receive = receive
+        return await call_next(request)
+
+
+def test_a_response_ends_behind_middleware_that_puts_the_body_back() -> None:
+    """Asked again, it raises, in some of these as the response ends."""
+
+    async def main(turns: int) -> None:
+        asked = asyncio.Event()
+
+        async def rows() -> AsyncIterator[int]:
+            yield 1
+            await asked.wait()
+
+        client = Client()
+        served = app(
+            lambda request: StreamingService.export("e", rows(), "ndjson"),
+            Middleware(PutBack, asked, turns),
+        )
+        await served(scope(), client.receive, client.send)
+        assert client.body == b"1\n"
+
+    for turns in range(40):
+        run(partial(main, turns))
 
 
 @pytest.mark.parametrize("wrappers", WRAPPERS.values(), ids=WRAPPERS)

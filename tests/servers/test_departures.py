@@ -44,7 +44,13 @@ def until_closed(server: Server, name: str, left_at: float) -> None:
 def until_told(server: Server, name: str) -> float:
     """Seconds until the server tells that the client of a silent stream left."""
     asked_at = time.monotonic()
-    until(lambda: server.account(name).told is not None)
+    try:
+        until(lambda: server.account(name).told is not None)
+    except AssertionError as error:
+        # What is still sent to it, the server has taken; what is not active has left by itself.
+        state = server.state()
+        error.add_note(f"{server.row}: {server.account(name)}, {state.active=}, {state.sent=}")
+        raise
     return time.monotonic() - asked_at
 
 

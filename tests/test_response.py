@@ -8,7 +8,7 @@ from combinations import WAIT, AsyncSource, Combination, SyncSource, ThreadReade
 from prometheus_client import CollectorRegistry
 from werkzeug.datastructures import Headers
 
-from streamkit import StreamingService, request_context
+from streamkit import StreamingService, inline, request_context
 from streamkit.adapting import BaseStreamingService, StreamResponse
 from streamkit.admission import Admission
 from streamkit.stream.batches import Batches
@@ -72,15 +72,18 @@ def test_what_is_told_too_late_is_told_from_within_another_callback() -> None:
 def test_a_consumer_that_takes_a_batch_while_another_thread_frees_it_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    response = StreamingService.export("e", range(1000), "ndjson")
+    monkeypatch.setattr("streamkit.stream.batches.SLICE_SECONDS", 0.0)
+    response = StreamingService.export("e", inline(range(100)), "ndjson")
     chunks = iter(response)
     next(chunks)
     taken: list[object] = []
     free = Batches.close
 
     def take_meanwhile(batches: Batches) -> None:
+        monkeypatch.setattr(Batches, "close", free)
         consumer = threading.Thread(target=lambda: taken.append(next(chunks, "over")))
         assert response.pipeline is not None
+        assert batches.has_more
         taken.append(response.pipeline.take())
         consumer.start()
         consumer.join(WAIT)

@@ -1,6 +1,6 @@
 """Everything that is ready at a time, encoded as one batch and joined into chunks."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 from random import randint, uniform
 from time import monotonic
@@ -169,14 +169,15 @@ class Slice:
         return now - self._began >= SLICE_SECONDS
 
 
+_OVER: Final[Iterator[bytes]] = iter(())
+"""In hand when nothing more is."""
+
+
 class Batches:
     """What is drained from ``buffer``, with the heartbeats and the end that ``agenda`` asks for.
 
-    ``chunks`` gives chunks, an empty one where a long batch is still being encoded and others may
-    have their turn meanwhile, and None when there is nothing to take. It ends with the source, or
-    as the stream retires, and ``outcome`` then says which. It raises what the source raised, after
-    the chunks before it, and what the encoder raises. Nothing that it gives after the buffer was
-    abandoned is to be sent: whoever abandons takes elements away as well.
+    Nothing that it gives after the buffer was abandoned is to be sent: whoever abandons takes
+    elements away as well.
     """
 
     __slots__ = (
@@ -184,9 +185,9 @@ class Batches:
         "_begin",
         "_buffer",
         "_encoder",
+        "_in_hand",
         "_record",
         "_slice",
-        "chunks",
         "dropped_told",
         "has_more",
         "outcome",
@@ -199,64 +200,92 @@ class Batches:
         self._encoder = encoder
         self._agenda = agenda
         self._record = record
-        self._begin = b""
+        # Empty until it is asked for, and None once it is out of the way.
+        self._begin: bytes | None = b""
         self._slice: Slice | None = None
+        self._in_hand: Iterator[bytes] | None = None
         self.has_more = False
-        """Whether ``chunks`` goes on with the batch in hand, so that nobody needs to wait."""
+        """Whether ``take`` goes on with the batch in hand, so that nobody needs to wait."""
         self.dropped_told = 0
         """How many elements the client was told of that were dropped."""
         self.outcome: Literal["completed", "retired"] | None = None
         """How it ended; None until it has."""
-        self.chunks = self._encode()
+
+    def take(self) -> bytes | None:
+        """The next chunk; None when there is nothing to take, and after the end.
+
+        An empty one where a long batch is still being encoded, and others may have their turn
+        meanwhile. It ends with the source, or as the stream retires, and ``outcome`` then says
+        which. Raises what the source raised, after the chunks before it, and what the encoder
+        raises.
+        """
+        in_hand = self._in_hand
+        if in_hand is None:
+            in_hand = self._in_hand = self._drain()
+        chunk = next(in_hand, None)
+        if not self.has_more and self._in_hand is in_hand:
+            # With what it has of this batch it would be kept until the next, which may be long.
+            self._in_hand = None
+        return chunk
 
     def close(self) -> None:
-        """Free the batch in hand."""
-        self.chunks.close()
+        """Let go of the batch in hand, after which there is nothing. From any thread.
 
-    def _encode(self) -> Generator[bytes | None, None, None]:
-        buffer, encoder, agenda = self._buffer, self._encoder, self._agenda
-        self._begin = encoder.begin()
-        retires = False
-        while not retires:
-            # Both are read before the drain, since whatever is dropped or ends during it belongs
-            # to the next batch.
-            ended, dropped = buffer.ended, buffer.dropped
-            batch = buffer.drain()
-            untold = dropped - self.dropped_told
-            if ended and not batch and not untold:
-                break
-            pieces: list[bytes] = []
-            has_heartbeat = False
-            if agenda.is_silent or monotonic() >= agenda.due:
-                retires = agenda.retires()
-                has_heartbeat = agenda.is_heartbeat_due(bool(batch)) and not retires
-            if untold:
-                pieces.append(encoder.dropped(untold))
-                self.dropped_told = dropped
-            elif not (batch or has_heartbeat or retires):
-                yield None
-                continue
-            try:
-                yield from self._add_in_slices(pieces, batch)
-            except Exception:
-                yield from self._give(joined(pieces), is_all=False)
-                raise
-            if has_heartbeat:
-                pieces.append(encoder.comment("heartbeat"))
-            if retires:
-                pieces.append(encoder.retry(randint(*RETRY)))
-            if len(pieces) == 1:
-                yield pieces.pop()
-            else:
-                yield from self._give(joined(pieces))
-        if buffer.error is not None and not retires:
-            raise buffer.error
-        yield from joined([self._begin + encoder.end()])
-        self.outcome = "retired" if retires else "completed"
+        Who takes meanwhile is to call this as well, afterwards.
+        """
+        self._in_hand = _OVER
+
+    def _drain(self) -> Iterator[bytes]:
+        buffer = self._buffer
+        if self._begin == b"":
+            self._begin = self._encoder.begin() or None
+        # Both are read before the drain, since whatever is dropped or ends during it belongs to the
+        # next batch.
+        ended, dropped = buffer.ended, buffer.dropped
+        batch = buffer.drain()
+        if ended and not batch and dropped == self.dropped_told:
+            return self._end("completed")
+        return self._encode(batch, dropped)
+
+    def _encode(self, batch: list[Any], dropped: int) -> Iterator[bytes]:
+        """The chunks of ``batch``, and of what goes out with it: none if that is nothing."""
+        encoder, agenda = self._encoder, self._agenda
+        pieces: list[bytes] = []
+        has_heartbeat = retires = False
+        if agenda.is_silent or monotonic() >= agenda.due:
+            retires = agenda.retires()
+            has_heartbeat = agenda.is_heartbeat_due(bool(batch)) and not retires
+        if untold := dropped - self.dropped_told:
+            pieces.append(encoder.dropped(untold))
+            self.dropped_told = dropped
+        try:
+            yield from self._add_in_slices(pieces, batch)
+        except Exception:
+            yield from self._give(joined(pieces), is_all=False)
+            raise
+        if has_heartbeat:
+            pieces.append(encoder.comment("heartbeat"))
+        if retires:
+            pieces.append(encoder.retry(randint(*RETRY)))
+        yield from self._give(joined(pieces), is_all=not retires)
+        if retires:
+            yield from self._end("retired")
+
+    def _end(self, outcome: Literal["completed", "retired"]) -> Iterator[bytes]:
+        self._in_hand = _OVER
+        error = self._buffer.error
+        if error is not None and outcome == "completed":
+            raise error
+        chunks = joined([(self._begin or b"") + self._encoder.end()])
+        self.outcome = outcome
+        yield from self._give(chunks)
 
     def _add_in_slices(self, pieces: list[bytes], batch: list[Any]) -> Iterator[bytes]:
         """Encode ``batch`` into ``pieces``, and give those that are there when a slice is over."""
-        # A stream of which each event comes by itself needs none.
+        if len(batch) == 1:
+            # A stream of which each event comes by itself has no slices.
+            self._add(pieces, batch)
+            return
         slice_ = self._slice = self._slice or Slice()
         slice_.begin()
         while batch:
@@ -277,7 +306,7 @@ class Batches:
                 # What begins the body waits for the first element, which may fail: nothing was sent
                 # by then, and the response can still be a 500.
                 pieces.insert(known, self._begin)
-                self._begin = b""
+                self._begin = None
             if encoder.refused:
                 self.report_refused()
 

@@ -122,9 +122,6 @@ class Pipeline(Generic[W]):
         """What the consumer waits with."""
         self.lifetime = Lifetime()
         self.agenda = Agenda(plan.kind)
-        # Whoever encodes the batch, or frees it, takes this out meanwhile: of two threads that come
-        # at once, one finds it.
-        self._batch_token = [None]
         self._setting = setting
         self._record = setting.record
         self._encoder_context = setting.encoder_context
@@ -180,8 +177,9 @@ class Pipeline(Generic[W]):
             chunk = self._take_of_batch()
         if self.lifetime.has_left:
             # Another thread has made it leave meanwhile, and may have taken elements of this very
-            # batch. What is cut off does not go on to its end.
-            self._free_batch()
+            # batch, which may have come in hand after that thread has let go of it. What is cut off
+            # does not go on to its end.
+            self.batches.close()
             return None
         if chunk:
             record = self._record
@@ -192,19 +190,11 @@ class Pipeline(Generic[W]):
 
     def _take_of_batch(self) -> bytes | None:
         """The next chunk of what is drained, whatever goes out with it, or of a batch in hand."""
-        token = self._batch_token
         try:
-            token.pop()
-        except IndexError:
-            # Another thread is freeing it: this consumer was made to leave.
-            return None
-        try:
-            chunk = self._encoder_context.run(next, self.batches.chunks, None)
+            chunk = self._encoder_context.run(self.batches.take)
         except BaseException as error:
             self._fail(error)
             return None
-        finally:
-            token.append(None)
         if chunk:
             self.buffer.away_since = monotonic()
         elif self.batches.outcome is not None:
@@ -261,7 +251,7 @@ class Pipeline(Generic[W]):
         if duty is None:
             return
         self.buffer.abandon()
-        self._free_batch()
+        self.batches.close()
         if (consumer := self._listening()) is not None:
             consumer.hear_of_leaving()
         self._do(duty, pump)
@@ -294,15 +284,6 @@ class Pipeline(Generic[W]):
             pump.stop()
         elif duty is Duty.DISCARD:
             close_unread(pump.source, self._setting.context, self._source_closed, pump.loop)
-
-    def _free_batch(self) -> None:
-        try:
-            self._batch_token.pop()
-        except IndexError:
-            # Another thread is encoding it, and comes by here afterwards.
-            return
-        self.batches.close()
-        self._batch_token.append(None)
 
     def _settle(self) -> None:
         """Both sides have left."""

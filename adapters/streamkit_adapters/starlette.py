@@ -76,8 +76,10 @@ class StreamingResponse(Response):
         raise TypeError(_reason_against(cls.__name__, content))
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        headers = asgi_headers(self.raw_headers)
-        await asgi_respond(self._stream, self.status_code, headers, scope, receive, send)
+        # Not by a name for the headers, which would keep them for as long as the stream is open.
+        await asgi_respond(
+            self._stream, self.status_code, asgi_headers(self.raw_headers), scope, receive, send
+        )
         if self.background is not None:
             await self.background()
 

@@ -88,6 +88,8 @@ async def departure(receive: Receive) -> None:
             return
         if not message.get("more_body", False):
             pause = min(MAX_PAUSE, 2 * pause or 0.001)
+        # Not kept until the next one, which is the last of most streams.
+        del message
         # A loop would never turn again if receive() always has an answer.
         await asyncio.sleep(pause)
     await asyncio.get_running_loop().create_future()

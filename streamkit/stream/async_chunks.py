@@ -200,6 +200,8 @@ class AsyncChunks:
                     self._is_sending = True
                     await sender.send_body(chunk, True)
                     self._is_sending = False
+                    # Not kept until the next one, which may be long.
+                    chunk = None
                 # As ``_next`` does, without a coroutine for each chunk.
                 if (waiting := self._wait()) is not None:
                     await waiting

@@ -209,6 +209,8 @@ class TaskPump(Pump[Buffer]):
                     if buffer.abandoned:
                         return
                     await self._writable.wait(buffer.writable_now, buffer.seconds_until_drop())
+                # Not kept until the next one, which may be long.
+                del element
                 if not had_turn and turn.is_over():
                     # The pause is not 0, since a loop that never sleeps takes the interpreter back
                     # before other threads have woken up to it.

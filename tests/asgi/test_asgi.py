@@ -1,7 +1,9 @@
 """The ASGI adapter, driven by hand-written ``receive`` and ``send`` and asgiref's communicator."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 from asgi_client import Client, run, scope
+from asgiref.sync import iscoroutinefunction
 from asgiref.testing import ApplicationCommunicator
 from combinations import WAIT, AsyncSource, SyncSource
 from prometheus_client import CollectorRegistry
@@ -72,6 +75,56 @@ def test_head_is_answered_without_starting_the_source(source_class: Any) -> None
             await asyncio.sleep(0)
         assert (source.given, source.closes) == (0, 1)
 
+    run(main)
+
+
+def test_an_open_stream_keeps_nothing_that_is_done_with() -> None:
+    """Neither the response, nor what the server was asked and told, nor an event that was sent."""
+
+    class Event:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+    class Message(dict[str, object]):
+        pass
+
+    noted: list[weakref.ref[object]] = []
+
+    def note(value: Any) -> Any:
+        noted.append(weakref.ref(value))
+        return value
+
+    async def events() -> AsyncIterator[Event]:
+        yield note(Event("first"))
+        await client.until_body_has(b"first")
+        yield note(Event("by itself"))
+        await forever()
+
+    async def main() -> None:
+        client.requests = [note(Message(type="http.request", body=b"", more_body=False))]
+        response = note(StreamingService.sse("s", events(), lambda event: event.text))
+        note(response.headers)
+        answering = asyncio.create_task(response(scope(), client.receive, client.send))
+        del response
+        await client.until_body_has(b"by itself")
+        gc.collect()
+        assert [reference() for reference in noted] == [None] * 5
+        client.gone.set()
+        await answering
+
+    client = Client()
+    run(main)
+
+
+def test_a_response_is_known_as_an_application_of_asgi_3() -> None:
+    async def main() -> None:
+        response = StreamingService.export("e", [1], "ndjson")
+        communicator = ApplicationCommunicator(response, scope())
+        await communicator.send_input({"type": "http.request"})
+        assert (await communicator.receive_output(WAIT))["status"] == 200
+        await communicator.wait(WAIT)
+
+    assert iscoroutinefunction(StreamingService.export("e", [], "ndjson").__call__)
     run(main)
 
 

@@ -13,7 +13,7 @@ prometheus-client keeps one set of values a process, whatever the registry: use 
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Final, Literal, final, get_args
+from typing import Final, Literal, Protocol, final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
@@ -39,9 +39,17 @@ Outcome = Literal["completed", "disconnected", "retired", "failed"]
 """How a stream ended: with its source; as its client left; as it was old, or its process ended; by
 an error."""
 
-Report = Callable[[], bool]
-"""Adds to the metrics what a stream has done since the last time, so that none does so with each
-chunk. True if more may be done of which no ``tell`` tells."""
+
+class Reporter(Protocol):
+    """A stream that is open."""
+
+    def report(self) -> bool:
+        """Add to the metrics what it has done since the last time: it does not with each chunk.
+
+        True if more may be done of which no ``tell`` tells.
+        """
+        ...
+
 
 LABELS: Final = ("kind", "stream", "tenant")
 
@@ -79,12 +87,12 @@ class StreamMetrics:
     def opened(self) -> None:
         """The stream began. ``closed`` follows, once."""
 
-    def watch(self, report: Report) -> None:
-        """Have ``report`` called whenever the figures are to be as they are by then."""
+    def watch(self, reporter: Reporter) -> None:
+        """Have it report whenever the figures are to be as they are by then."""
 
-    def unwatch(self, report: Report) -> None:
-        """It is called for a last time, now."""
-        report()
+    def unwatch(self, reporter: Reporter) -> None:
+        """It reports for a last time, now."""
+        reporter.report()
 
     def added(self, elements: int, dropped: int) -> None:
         """Since the last call the source gave ``elements``, and ``dropped`` of them were lost."""
@@ -186,7 +194,7 @@ class MetricsService(Families):
         self._is_limited = False
         # Another process reads its figures from a file there, whenever it likes.
         self.updates = Updates(self.update) if _is_multiprocess() else None
-        self._reports: set[Report] = set()
+        self._reporters: set[Reporter] = set()
         self._names: set[str] = set()
         # The least recently used first.
         self._streams: OrderedDict[tuple[str, ...], _BoundMetrics] = OrderedDict()
@@ -203,25 +211,25 @@ class MetricsService(Families):
         True if one of them may do more that it does not tell of.
         """
         goes_on = False
-        for report in self._reports.copy():
+        for reporter in self._reporters.copy():
             with _lock:
                 # It may be over by now, and has reported then.
-                if report in self._reports:
-                    goes_on |= report()
+                if reporter in self._reporters:
+                    goes_on |= reporter.report()
         return goes_on
 
-    def watch(self, report: Report) -> None:
+    def watch(self, reporter: Reporter) -> None:
         with _lock:
-            self._reports.add(report)
+            self._reporters.add(reporter)
 
-    def unwatch(self, report: Report) -> None:
+    def unwatch(self, reporter: Reporter) -> None:
         with _lock:
-            self._reports.discard(report)
-            report()
+            self._reporters.discard(reporter)
+            reporter.report()
 
     def forget(self) -> None:
         """This is a child of a fork, which has no streams yet."""
-        self._reports.clear()
+        self._reporters.clear()
         if self.updates is not None:
             self.updates.forget()
 
@@ -332,11 +340,11 @@ class _BoundMetrics(StreamMetrics):
         self._hold(1)
         self._active.inc()
 
-    def watch(self, report: Report) -> None:
-        self._service.watch(report)
+    def watch(self, reporter: Reporter) -> None:
+        self._service.watch(reporter)
 
-    def unwatch(self, report: Report) -> None:
-        self._service.unwatch(report)
+    def unwatch(self, reporter: Reporter) -> None:
+        self._service.unwatch(reporter)
 
     def added(self, elements: int, dropped: int) -> None:
         self._elements.inc(elements)

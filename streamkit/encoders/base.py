@@ -15,6 +15,8 @@ class Encoder(ABC):
     is_compressed: ClassVar[bool] = False
     """Whether the format is compressed by itself, so that nothing else should compress it."""
 
+    __slots__ = ("refused", "repaired")
+
     refused: list[ValueError]
     """Why events were refused, one reason an event. Whoever reads the list clears it."""
 

@@ -8,6 +8,8 @@ __all__ = ["PublishedEncoder"]
 class PublishedEncoder(SSEEncoder):
     """Pieces of a ``text/event-stream``, which are sent as they are; comments as in any."""
 
+    __slots__ = ()
+
     def __init__(self, *, blank_after_comments: bool = False) -> None:
         super().__init__(blank_after_comments=blank_after_comments)
 

@@ -48,6 +48,8 @@ class SSEEncoder(Encoder):
     it returns anything else.
     """
 
+    __slots__ = ("_after_comment", "_has_own_retry", "_serialize")
+
     def __init__(
         self,
         serialize: Callable[[Any], ServerSentEvent | Mapping[str, Any] | str] | None = None,

@@ -108,14 +108,32 @@ class Pipeline(Generic[W]):
     may call, and what the pump calls when it has closed the source.
     """
 
-    consumer: "Callable[[], Consumer | None] | None" = None
-    """Who hears of what happens to the stream while it is away with a chunk."""
-    returns_by: float = inf
-    """When, by ``time.monotonic()``, a thread that waits in vain is to have ``b""``, once."""
-    nothing_more: bool = False
-    """Whether the source said so in place of a first element."""
+    __slots__ = (
+        "_encode_one",
+        "_encoder",
+        "_encoder_context",
+        "_pump",
+        "_record",
+        "_setting",
+        "_take_latest",
+        "agenda",
+        "batches",
+        "buffer",
+        "consumer",
+        "kind",
+        "lifetime",
+        "nothing_more",
+        "returns_by",
+        "wait",
+    )
 
     def __init__(self, plan: Plan, setting: Setting, pump: Pump[Any], wait: W) -> None:
+        self.consumer: Callable[[], Consumer | None] | None = None
+        """Who hears of what happens to the stream while it is away with a chunk."""
+        self.returns_by = inf
+        """When, by ``time.monotonic()``, a thread that waits in vain is to have ``b""``, once."""
+        self.nothing_more = False
+        """Whether the source said so in place of a first element."""
         self.kind = plan.kind
         self.buffer: ConsumerSide = pump.buffer
         self.wait: W = wait

@@ -61,12 +61,19 @@ class Pump(ABC, Generic[SideT]):
     thread or task. A pump that is never started touches nothing.
     """
 
-    loop: asyncio.AbstractEventLoop | None = None
-    """The loop that an async source is read on; None for a sync one."""
+    __slots__ = ("_context", "buffer", "claim_source", "loop", "source")
 
-    def __init__(self, source: Source, context: Context, buffer: SideT) -> None:
+    def __init__(
+        self,
+        source: Source,
+        context: Context,
+        buffer: SideT,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
         self.source = source
         self.buffer = buffer
+        self.loop = loop
+        """The loop that an async source is read on; None for a sync one."""
         self.claim_source = Once()
         """Claimed by whoever begins with the source: this pump, or who closes it unread."""
         self._context = context
@@ -98,6 +105,8 @@ def _as_told_to_consumer(error: BaseException) -> BaseException:
 
 class ThreadPump(Pump[Buffer]):
     """Reads a sync source on a thread of its own."""
+
+    __slots__ = ("_consumer", "_writable")
 
     def __init__(self, source: Source, kind: Kind, context: Context, readable: Wake) -> None:
         self._writable = ThreadWake()
@@ -153,6 +162,8 @@ class ThreadPump(Pump[Buffer]):
 class TaskPump(Pump[Buffer]):
     """Reads an async source as a task of ``loop``."""
 
+    __slots__ = ("_closed", "_is_reading", "_is_stopped", "_loop", "_task", "_writable")
+
     def __init__(
         self,
         source: Source,
@@ -162,8 +173,7 @@ class TaskPump(Pump[Buffer]):
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._writable = LoopWake(loop)
-        super().__init__(source, context, Buffer(kind, readable, self._writable))
-        self.loop = loop
+        super().__init__(source, context, Buffer(kind, readable, self._writable), loop)
         self._loop = loop
         self._closed: Closed | None = None
         self._task: asyncio.Task[None] | None = None
@@ -238,6 +248,8 @@ class TaskPump(Pump[Buffer]):
 class NoPump(Pump[Subscription]):
     """For what is filled without one: the place of a subscriber in a channel."""
 
+    __slots__ = ("_closed", "_hold")
+
     def __init__(self, source: Source, setting: Setting, buffer: Subscription) -> None:
         super().__init__(source, setting.context, buffer)
         self._hold = setting.hold
@@ -256,6 +268,8 @@ class NoPump(Pump[Subscription]):
 
 class InlinePump(Pump[Buffer]):
     """Reads a sync source on its consumer's thread, a turn at a time, in place of its waiting."""
+
+    __slots__ = ("_closed", "_consumer", "_lock", "_reading", "_turn_seconds")
 
     def __init__(self, source: Source, kind: Kind, context: Context) -> None:
         super().__init__(source, context, Buffer(kind, NOBODY, NOBODY))

@@ -82,7 +82,7 @@ class Record:
         self._counted = counted
         self._span.start(*contexts)
         self._count("opened")
-        self._count("watch", self.report)
+        self._count("watch", self)
         self._opened_at = time.monotonic()
 
     def tell(self) -> None:
@@ -144,7 +144,7 @@ class Record:
         if self._opened_at is None:
             return
         seconds = time.monotonic() - self._opened_at
-        self._count("unwatch", self.report)
+        self._count("unwatch", self)
         self._counted = None
         self._count("closed", outcome, seconds)
         figures = {

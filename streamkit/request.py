@@ -4,7 +4,7 @@ An adapter's middleware sets the context. Elsewhere, in a job or a shell, there 
 it is empty.
 """
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -74,7 +74,7 @@ class Request:
     client: Callable[[bool], Client | None] | None = None
     """For a consumer on a thread. Called when the stream is opened, with whether it is live;
     returns its client, or None if it cannot be seen."""
-    departure: Callable[[], Awaitable[object]] | None = None
+    departure: Callable[[], Coroutine[Any, Any, object]] | None = None
     """For a consumer on a loop: waits until the client has left."""
     has_body: bool = False
     """Whether somebody may still want to read the body of the request, which ``departure`` would

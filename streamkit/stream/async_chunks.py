@@ -2,8 +2,9 @@
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from time import monotonic
 from typing import Any, Final, Protocol, Self
@@ -28,7 +29,7 @@ cancelled, which somebody else's ``receive`` may make anything of.
 _turn: Final = Turn(length=0.005, rest=0.0001)
 """The rest is as long as a thread takes to wake up."""
 
-Departure = Callable[[], Awaitable[object]]
+Departure = Callable[[], Coroutine[Any, Any, object]]
 """Waits until the client has left."""
 
 
@@ -54,6 +55,7 @@ class AsyncChunks:
     __slots__ = (
         "__weakref__",
         "_buffer",
+        "_context",
         "_departure",
         "_first",
         "_gave_up",
@@ -95,6 +97,8 @@ class AsyncChunks:
         self._is_delivering = False
         self._watch: asyncio.Future[object] | None = None
         self._departure = departure
+        self._context = copy_context()
+        """What the watch and the timer run in: each would have a copy of its own."""
         self._weakly = _Reference(self)
         pipeline.consumer = self._weakly
         if not watches_late:
@@ -173,8 +177,9 @@ class AsyncChunks:
         departure, self._departure = self._departure, None
         if departure is None:
             return
-        self._watch = asyncio.ensure_future(departure())
-        self._watch.add_done_callback(self._weakly.leave)
+        context = self._context
+        self._watch = self._loop.create_task(departure(), name="streamkit-watch", context=context)
+        self._watch.add_done_callback(self._weakly.leave, context=context)
 
     async def deliver(self, sender: Sender) -> None:
         """Send the head, and then the body chunk by chunk.
@@ -307,7 +312,9 @@ class AsyncChunks:
         """
         self._cancel_timer()
         delay = max(0.0, at - monotonic())
-        self._timer = self._loop.call_later(delay, self._weakly.look_after_both)
+        self._timer = self._loop.call_later(
+            delay, self._weakly.look_after_both, context=self._context
+        )
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

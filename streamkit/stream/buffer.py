@@ -106,14 +106,14 @@ class Buffer:
             size = 0
         else:
             element, size = self._weigh(element)
-        room = self._room - size
+        elements, room = self._elements, self._room - size
         # Of a closed buffer the limit is 0.
-        if room < 0 or len(self._elements) >= self._limit:
+        if room < 0 or len(elements) >= self._limit:
             if not self._make_room(element, size):
                 return False
             room = self._room - size
         self._room = room
-        self._elements.append(element)
+        elements.append(element)
         readable = self.readable
         if readable.armed:
             readable.notify()

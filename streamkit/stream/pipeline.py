@@ -36,7 +36,7 @@ follower: ContextVar[Callable[[Any], object]] = ContextVar(
 them so.
 """
 
-TakeLatest = Callable[[int, Callable[[Any], bytes]], bytes | None]
+TakeLatest = Callable[[Any, int, Callable[[Any], bytes]], bytes | None]
 
 W = TypeVar("W", Wait, AsyncWait)
 
@@ -144,8 +144,9 @@ class Pipeline(Generic[W]):
         self._record = setting.record
         self._encoder_context = setting.encoder_context
         self._encoder = plan.encoder
-        # A method is looked up and made anew for each event that would name it.
-        self._take_latest: TakeLatest = pump.buffer.take_latest
+        # A method is looked up and made anew for each event that would name it. The function itself
+        # is no object more, and is called without one in between.
+        self._take_latest: TakeLatest = type(pump.buffer).take_latest
         self._encode_one = plan.encoder.encode_one
         self._pump: Pump[Any] | None = pump
         self.batches = Batches(pump.buffer, plan.encoder, self.agenda, setting.record)
@@ -184,7 +185,7 @@ class Pipeline(Generic[W]):
             # The short way, which an event takes that comes by itself.
             try:
                 chunk = self._encoder_context.run(
-                    self._take_latest, batches.dropped_told, self._encode_one
+                    self._take_latest, self.buffer, batches.dropped_told, self._encode_one
                 )
             except BaseException as error:
                 self._fail(error)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from time import monotonic
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
 from streamkit.loop import call_on
 from streamkit.lost import lose
@@ -16,7 +16,7 @@ from streamkit.stream.pipeline import AsyncWait, Pipeline
 from streamkit.stream.pump import TASK_TURN
 from streamkit.stream.turn import Turn
 
-__all__ = ["AsyncChunks", "Departure", "Sender"]
+__all__ = ["AsyncChunks", "Departure"]
 
 MAX_CLOSING: Final = 1.0
 """Seconds that an async consumer which leaves waits for the source to close and the watch to end,
@@ -31,16 +31,6 @@ _turn: Final = Turn(length=0.005, rest=0.0001)
 
 Departure = Callable[[], Coroutine[Any, Any, object]]
 """Waits until the client has left."""
-
-
-class Sender(Protocol):
-    """Sends a response to the server. An OSError that it raises says that the client has left."""
-
-    def send_head(self) -> Awaitable[None]: ...
-
-    def send_body(self, chunk: bytes, more: bool) -> Awaitable[None]:
-        """Send a chunk, and say whether ``more`` will come."""
-        ...
 
 
 class AsyncChunks:
@@ -181,12 +171,14 @@ class AsyncChunks:
         self._watch = self._loop.create_task(departure(), name="streamkit-watch", context=context)
         self._watch.add_done_callback(self._weakly.leave, context=context)
 
-    async def deliver(self, sender: Sender) -> None:
-        """Send the head, and then the body chunk by chunk.
+    async def deliver(
+        self, head: Callable[[], Awaitable[None]], body: Callable[[bytes, bool], Awaitable[None]]
+    ) -> None:
+        """Send the ``head`` and then the ``body`` chunk by chunk, each with whether more will come.
 
-        A whole body ends with an empty chunk; one whose client has left does not. If ``sender``
-        does not return for two minutes, or an hour if the stream is not live, the client is given
-        up, and this returns. Closes the stream.
+        A whole body ends with an empty chunk; one whose client has left does not. An OSError that
+        they raise says that it has. If they do not return for two minutes, or an hour if the stream
+        is not live, it is given up, and this returns. Closes the stream.
 
         Raises what the source or the encoder raised, after the chunks before it.
         """
@@ -195,15 +187,17 @@ class AsyncChunks:
         try:
             if self._first is not None or self.is_whole:
                 self._is_sending = True
-                await sender.send_head()
+                await head()
                 self._is_sending = False
+            # What it holds is not kept for as long as the stream is open.
+            del head
             chunk, self._first = self._first, None
             pipeline = self._pipeline
             lifetime = pipeline.lifetime
             while chunk is not None or not lifetime.has_left:
                 if chunk:
                     self._is_sending = True
-                    await sender.send_body(chunk, True)
+                    await body(chunk, True)
                     self._is_sending = False
                     # Not kept until the next one, which may be long.
                     chunk = None
@@ -216,7 +210,7 @@ class AsyncChunks:
                 # A server may wait for room before it takes even what is empty.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._max_stall):
-                        await sender.send_body(b"", False)
+                        await body(b"", False)
         except OSError:
             if not self._is_sending:
                 raise

@@ -180,10 +180,14 @@ class AsyncChunks:
         they raise says that it has. If they do not return for two minutes, or an hour if the stream
         is not live, it is given up, and this returns. Closes the stream.
 
-        Raises what the source or the encoder raised, after the chunks before it.
+        Raises what the source or the encoder raised, after the chunks before it, and what they
+        raise, unless the client was given up by then. Is cancelled with its task, also where they
+        keep that to themselves, as ``wait_for`` of Python 3.11 may.
         """
         self._is_delivering = True
-        self._task = asyncio.current_task()
+        task = self._task = asyncio.current_task()
+        assert task is not None
+        cancels = task.cancelling()
         try:
             if self._first is not None or self.is_whole:
                 self._is_sending = True
@@ -201,6 +205,8 @@ class AsyncChunks:
                     self._is_sending = False
                     # Not kept until the next one, which may be long.
                     chunk = None
+                if task.cancelling() > cancels:
+                    raise asyncio.CancelledError
                 # As ``_next`` does, without a coroutine for each chunk.
                 if (waiting := self._wait()) is not None:
                     await waiting
@@ -211,15 +217,17 @@ class AsyncChunks:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._max_stall):
                         await body(b"", False)
-        except OSError:
-            if not self._is_sending:
+        except asyncio.CancelledError:
+            if not self._gave_up or task.uncancel():
+                raise
+        except Exception as error:
+            if self._gave_up:
+                # That is what it makes of being cancelled for this.
+                task.uncancel()
+            elif not (self._is_sending and isinstance(error, OSError)):
                 raise
             self._is_sending = False
             self.leave()
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not self._gave_up or task is None or task.uncancel():
-                raise
         finally:
             self._is_sending = False
             await self.aclose()

@@ -297,6 +297,69 @@ def test_a_receive_that_always_has_an_answer_does_not_keep_the_loop() -> None:
     assert answers < 100
 
 
+@pytest.mark.parametrize("event", ["http.response.start", "http.response.body"])
+@SOURCES
+def test_a_response_is_cancelled_though_send_keeps_that_to_itself(
+    source_class: Any, event: str
+) -> None:
+    """As ``wait_for`` of Python 3.11 does that returns what came at the same moment."""
+
+    async def main() -> None:
+        async def send(message: Any) -> None:
+            if message["type"] == event and not sending.is_set():
+                sending.set()
+                with suppress(asyncio.CancelledError):
+                    await forever()
+
+        sending, silent = asyncio.Event(), threading.Event()
+        source = source_class([1, forever if source_class is AsyncSource else silent.wait])
+        response = StreamingService.export("e", source, "ndjson")
+        task = asyncio.create_task(response(scope(), Client().receive, send))
+        await sending.wait()
+        task.cancel()
+        silent.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(source.closed.wait, WAIT)
+        assert source.closes == 1
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "raised", [None, OSError(), ZeroDivisionError(), ExceptionGroup("", [OSError()])]
+)
+@SOURCES
+def test_a_response_ends_whatever_send_makes_of_being_given_up(
+    source_class: Any, raised: Exception | None
+) -> None:
+    """A task group raises what failed in it instead. The task goes on as if it had not been
+    cancelled.
+    """
+
+    async def main() -> None:
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                client.gone.set()
+                try:
+                    await forever()
+                except asyncio.CancelledError:
+                    if raised is not None:
+                        raise raised from None
+
+        client = Client(send)
+        source = source_class(range(1000))
+        response = StreamingService.export("e", source, "ndjson")
+        await response(scope(), client.receive, client.send)
+        assert await asyncio.to_thread(source.closed.wait, WAIT)
+        assert source.closes == 1
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+
+    run(main)
+
+
 @pytest.mark.parametrize("fails", [True, False])
 @SOURCES
 def test_a_response_ends_whatever_receive_makes_of_being_cancelled(

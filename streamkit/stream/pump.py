@@ -94,9 +94,10 @@ class Pump(ABC, Generic[SideT]):
 def _as_told_to_consumer(error: BaseException) -> BaseException:
     """What the consumer is to raise of what a source raised on another thread or in another task.
 
-    Where the consumer runs, SystemExit and KeyboardInterrupt would end the server, or its loop.
+    Where the consumer runs, what is no Exception would end the server, its loop or its worker, or
+    would pass for a cancellation of the consumer, whose response then may look complete.
     """
-    if not isinstance(error, SystemExit | KeyboardInterrupt):
+    if isinstance(error, Exception):
         return error
     told = RuntimeError(f"a source raised {type(error).__name__}")
     told.__cause__ = error
@@ -237,12 +238,11 @@ class TaskPump(Pump[Buffer]):
         closed, self._closed, self._task = self._closed, None, None
         if closed is None:
             return
-        if not task.cancelled():
-            closed(task.exception())
-        elif self._is_stopped:
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None or (self._is_stopped and task.cancelled()):
             closed(None)
         else:
-            closed(asyncio.CancelledError())
+            closed(_as_told_to_consumer(error))
 
 
 class NoPump(Pump[Subscription]):

@@ -411,7 +411,7 @@ def test_teardown_runs_where_a_source_exits_before_its_first_row(
 ) -> None:
     @app.get("/")
     def view() -> StreamingResponse:
-        return StreamingService.export("e", SyncSource([ServerExit()]), "ndjson")
+        return StreamingService.export("e", streamkit.inline(SyncSource([ServerExit()])), "ndjson")
 
     with pytest.raises(ServerExit):
         app(create_environ("/"), lambda *head: lambda data: None)

@@ -646,17 +646,20 @@ def test_a_loop_hears_of_its_clients_though_no_chunk_has_to_be_waited_for(
     asyncio.run(main())
 
 
-def test_a_source_that_exits_does_not_end_its_server(
-    combination: Combination, registry: CollectorRegistry
+@pytest.mark.parametrize("kind", [SystemExit, asyncio.CancelledError, BaseException])
+def test_a_source_that_raises_no_exception_does_not_end_its_server(
+    combination: Combination, registry: CollectorRegistry, kind: type[BaseException]
 ) -> None:
-    """On a server's loop the error itself would end that."""
-    source = combination.source([1, SystemExit(3)])
+    """The error itself would end a server's loop, or a worker of gunicorn; or it would pass for a
+    cancellation of the consumer, of which a group of tasks says nothing.
+    """
+    source = combination.source([1, kind()])
     reader = combination.reader.open(export(source))
     sent = b""
-    with pytest.raises(RuntimeError, match="a source raised SystemExit") as raised:
+    with pytest.raises(RuntimeError, match=f"a source raised {kind.__name__}") as raised:
         while True:
             sent += reader.next()
-    assert isinstance(raised.value.__cause__, SystemExit)
+    assert isinstance(raised.value.__cause__, kind)
     assert sent == rows(1)
     assert_settled(source, registry, "failed")
 

@@ -361,10 +361,10 @@ class Suite(ChannelSuite, ABC):
         class Exit(BaseException):
             """As SystemExit is, which would end the loop of the test as well."""
 
-        failing = source_class([Exit("not an error of the view")])
+        failing = source_class([Exit()])
         sources = iter([failing, SyncSource([1, 2])])
         with self.serve(lambda s: s.export("e", next(sources), "ndjson"), max_streams=1) as app:
-            self.ask_what_fails(app, "not an error of the view")
+            self.ask_what_fails(app, "a source raised Exit")
             assert failing.closed.wait(WAIT)
             assert failing.closes == 1
             wait_until(lambda: value(registry, "stream_active") == 0)

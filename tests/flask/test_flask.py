@@ -68,6 +68,48 @@ def test_request_session_and_g_work_in_the_source_and_teardown_follows_it(
     assert log == TORN_DOWN
 
 
+@pytest.mark.parametrize("mark", [lambda source: source, streamkit.inline, streamkit.lossless])
+def test_a_source_may_be_in_stream_with_context(
+    app: Flask, log: list[str], mark: Callable[[Any], Any]
+) -> None:
+    """Which pushes the contexts where the source is read, while the request is handled."""
+    handled = threading.Event()
+
+    def rows() -> Iterator[str]:
+        for line in sync_source(log):
+            yield line
+            assert mark is streamkit.inline or handled.wait(WAIT)
+
+    @app.get("/")
+    def view() -> StreamingResponse:
+        g.order = 17
+        return StreamingService.sse("s", mark(flask.stream_with_context(rows())))
+
+    response = Client(app).get("/?q=books")
+    handled.set()
+    assert b"".join(response.iter_encoded()) == b"data: books ada 17\n\n" * 2
+    response.close()
+    wait_until(lambda: len(log) == 3)
+    assert log == TORN_DOWN
+
+
+def test_a_download_and_an_export_may_be_of_stream_with_context(app: Flask, log: list[str]) -> None:
+    @app.get("/download")
+    def download() -> StreamingResponse:
+        pieces = flask.stream_with_context(f"{request.path}{n}".encode() for n in range(2))
+        return StreamingService.download(pieces, filename="f")
+
+    @app.get("/export")
+    def export() -> StreamingResponse:
+        rows: Iterator[Any] = ({"path": request.path, "n": n} for n in range(2))
+        return StreamingService.export("e", flask.stream_with_context(rows), "csv")
+
+    client = app.test_client()
+    assert client.get("/download").data == b"/download0/download1"
+    assert client.get("/export").data == b"path,n\r\n/export,0\r\n/export,1\r\n"
+    wait_until(lambda: len(log) == 4)
+
+
 def test_teardown_waits_for_a_source_that_its_client_has_left(app: Flask, log: list[str]) -> None:
     """Though it is inside its own code when the client leaves, and the request long over."""
     entered, release = threading.Event(), threading.Event()

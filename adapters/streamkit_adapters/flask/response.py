@@ -1,7 +1,7 @@
 """The response, whose body is a stream."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import flask
 from werkzeug.datastructures import Headers
@@ -10,6 +10,8 @@ from streamkit.adapting import (
     BaseStreamingService,
     Chunks,
     ClientLeft,
+    Inline,
+    Source,
     StreamResponse,
     wsgi_body,
     wsgi_request,
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 __all__ = ["StreamingResponse", "StreamingService"]
+
+T = TypeVar("T")
 
 
 class StreamingResponse(flask.Response):
@@ -143,6 +147,13 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
     """The service, returning Flask responses."""
 
     @classmethod
+    def read(cls, source: Source[T]) -> Source[T]:
+        if isinstance(source, Inline):
+            return Inline(_without_contexts(source.iterable))
+        own: Source[T] = _without_contexts(source)
+        return own
+
+    @classmethod
     def respond(cls, response: StreamResponse) -> StreamingResponse:
         base = flask.current_app.response_class if flask.has_app_context() else flask.Response
         if issubclass(StreamingResponse, base):
@@ -151,3 +162,19 @@ class StreamingService(BaseStreamingService[StreamingResponse]):
         # that it does itself.
         kind: type[StreamingResponse] = type("StreamingResponse", (StreamingResponse, base), {})
         return kind(response)
+
+
+def _without_contexts(source: Any) -> Any:
+    """What ``flask.stream_with_context`` was given, if it has made ``source``.
+
+    The contexts are kept for a source anyway. It would push those of the request once more, where
+    the source is read, while the request is handled: each would pop what the other has pushed.
+    """
+    frame = getattr(source, "gi_frame", None)
+    if frame is None or frame.f_globals.get("__name__") != flask.stream_with_context.__module__:
+        return source
+    own = frame.f_locals.get("gen", source)
+    if own is not source:
+        # It has not begun with its own, and takes back here what it may have pushed here.
+        source.close()
+    return own

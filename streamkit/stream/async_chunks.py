@@ -203,10 +203,10 @@ class AsyncChunks:
                     self._is_sending = True
                     await body(chunk, True)
                     self._is_sending = False
+                    if task.cancelling() > cancels:
+                        raise asyncio.CancelledError
                     # Not kept until the next one, which may be long.
                     chunk = None
-                if task.cancelling() > cancels:
-                    raise asyncio.CancelledError
                 # As ``_next`` does, without a coroutine for each chunk.
                 if (waiting := self._wait()) is not None:
                     await waiting

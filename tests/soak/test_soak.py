@@ -49,7 +49,8 @@ def test_five_hundred_slow_readers_are_accounted_for() -> None:
         assert found.dropped == found.counted > 0
         assert found.missed == 0
         assert found.received + found.dropped == found.made
-        assert found.growth < 64 * MIB
+        # In the second half: at the same pace it would be twice as much in all of the time.
+        assert found.growth < 32 * MIB
 
     with ThreadPoolExecutor(1) as thread:
         thread.submit(read).result()

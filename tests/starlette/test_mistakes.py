@@ -50,6 +50,7 @@ def test_an_endpoint_of_fastapi_that_returns_a_neutral_response_is_told_the_impo
 
 def test_an_endpoint_of_fastapi_that_is_annotated_so_is_told_the_import_at_once() -> None:
     def endpoint() -> streamkit.StreamResponse:
+        # It is refused where it is declared, and never called.
         raise NotImplementedError
 
     with pytest.raises(TypeError, match=f"no endpoint returns a StreamResponse: .*{IMPORT}"):
